@@ -1,0 +1,297 @@
+//! The access decision: `decide(snapshot, rules, target, visitor, now)`, total, pure, default deny (R52).
+//!
+//! A yes is a [`Permit`], which nothing else can make; it carries the endpoint, so that what was not decided cannot be
+//! dialled. Status codes, cookies and headers are not known here.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::Timestamp;
+use crate::host::{Scheme, Target};
+use crate::snapshot::{Diff, HostSession, Snapshot, Token};
+use crate::workspace::{Level, PortPolicy, Profile, State, UserId, Workspace};
+
+#[cfg(test)]
+mod tests;
+
+/// The administrator's bounds. They are applied when a share is read, whatever a row says.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The most open level a share may have.
+    pub ceiling: Level,
+    /// Ports that only the owner opens, whatever is shared: an IDE gives a shell (R32).
+    pub protected: BTreeSet<u16>,
+    /// Ports that are never served.
+    pub denied: BTreeSet<u16>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { ceiling: Level::Public, protected: [8080].into(), denied: [22].into() }
+    }
+}
+
+/// Who is asking.
+#[derive(Clone, Debug)]
+pub enum Visitor {
+    Anonymous,
+    /// Holds the session of some host. Ambient: the browser policy applies.
+    Session(Arc<HostSession>),
+    /// Sent a token with this very request.
+    Token(Arc<Token>),
+}
+
+/// The answer.
+#[derive(Debug)]
+pub enum Decision {
+    Permit(Permit),
+    /// Not known to be anybody: log in first. Given for every well-formed name, so that it tells nothing (R54).
+    Challenge,
+    /// Known, and may not; or there is nothing. The two look alike to the visitor.
+    Deny(Reason),
+}
+
+/// Why not: for the log and the audit, never for the visitor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    PortDenied,
+    NoWorkspace,
+    Stopped,
+    NoGrant,
+    Suspended,
+    UnknownUser,
+    TokenScope,
+    Expired,
+}
+
+impl Reason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PortDenied => "port-denied",
+            Self::NoWorkspace => "no-workspace",
+            Self::Stopped => "stopped",
+            Self::NoGrant => "no-grant",
+            Self::Suspended => "suspended",
+            Self::UnknownUser => "unknown-user",
+            Self::TokenScope => "token-scope",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// What a permit rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// The port is public: nobody in particular.
+    Public,
+    Owner(UserId),
+    Shared(UserId),
+    Token(UserId),
+}
+
+/// A positive decision: the only thing that can be dialled. Not `Clone`, and made only here.
+#[derive(Debug)]
+pub struct Permit {
+    workspace: Arc<Workspace>,
+    port: u16,
+    scheme: Scheme,
+    profile: Profile,
+    basis: Basis,
+    visitor: Visitor,
+    target: Target,
+}
+
+impl Permit {
+    pub fn workspace(&self) -> &Arc<Workspace> {
+        &self.workspace
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// How the upstream is spoken to.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    pub fn basis(&self) -> &Basis {
+        &self.basis
+    }
+
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The user it rests on; `None` on a public port.
+    pub fn user(&self) -> Option<&UserId> {
+        match &self.basis {
+            Basis::Public => None,
+            Basis::Owner(user) | Basis::Shared(user) | Basis::Token(user) => Some(user),
+        }
+    }
+
+    /// Whether it rests on what a browser sends by itself, so that the browser policy must agree.
+    pub fn is_ambient(&self) -> bool {
+        matches!(self.basis, Basis::Owner(_) | Basis::Shared(_))
+    }
+
+    /// When the session or token behind it ends.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        match (&self.basis, &self.visitor) {
+            (Basis::Public, _) | (_, Visitor::Anonymous) => None,
+            (_, Visitor::Session(session)) => Some(session.expires_at),
+            (_, Visitor::Token(token)) => Some(token.expires_at),
+        }
+    }
+
+    /// Whether a change might end this permit, so that it must be decided again.
+    pub fn is_touched_by(&self, diff: &Diff) -> bool {
+        diff.workspaces.contains(&self.workspace.key)
+            || self.user().is_some_and(|user| diff.users.contains(user))
+            || match &self.visitor {
+                Visitor::Anonymous => false,
+                Visitor::Session(session) => diff.secrets.contains(&session.hash),
+                Visitor::Token(token) => diff.secrets.contains(&token.hash),
+            }
+    }
+
+    /// Decides again in a later world: whether bytes may go on between the same two ends. Another generation or address is
+    /// another workspace, even under the same name (R36).
+    pub fn still_holds(&self, snapshot: &Snapshot, rules: &Rules, now: Timestamp) -> bool {
+        let alive = match &self.visitor {
+            Visitor::Anonymous => true,
+            Visitor::Session(session) => snapshot.session(&session.hash).is_some_and(|s| s == session),
+            Visitor::Token(token) => snapshot.token(&token.hash).is_some_and(|t| t == token),
+        };
+        let visitor = if alive { &self.visitor } else { &Visitor::Anonymous };
+        match decide(snapshot, rules, &self.target, visitor, now) {
+            Decision::Permit(permit) => {
+                permit.workspace.generation == self.workspace.generation
+                    && permit.workspace.address == self.workspace.address
+                    && permit.scheme == self.scheme
+            }
+            Decision::Challenge | Decision::Deny(_) => false,
+        }
+    }
+}
+
+/// Decides whether `visitor` may open `target`.
+pub fn decide(snapshot: &Snapshot, rules: &Rules, target: &Target, visitor: &Visitor, now: Timestamp) -> Decision {
+    let known = match visitor {
+        Visitor::Anonymous => false,
+        // A session is good for its own host alone; anywhere else it is nobody's.
+        Visitor::Session(session) => *session.host == *target.host && now < session.expires_at,
+        Visitor::Token(_) => true,
+    };
+    match look(snapshot, rules, target, visitor, known, now) {
+        Ok(permit) => Decision::Permit(permit),
+        Err(_) if !known => Decision::Challenge,
+        Err(reason) => Decision::Deny(reason),
+    }
+}
+
+fn look(
+    snapshot: &Snapshot,
+    rules: &Rules,
+    target: &Target,
+    visitor: &Visitor,
+    known: bool,
+    now: Timestamp,
+) -> Result<Permit, Reason> {
+    if rules.denied.contains(&target.port) {
+        return Err(Reason::PortDenied);
+    }
+    let workspace = snapshot.workspace(&target.workspace).ok_or(Reason::NoWorkspace)?;
+    let policy = snapshot.port(&target.workspace, target.port);
+    let level = effective_level(rules, target.port, policy);
+    let basis = if level == Level::Public {
+        Basis::Public
+    } else {
+        match visitor {
+            Visitor::Session(session) if known => user_basis(snapshot, workspace, policy, level, &session.user)?,
+            Visitor::Session(_) | Visitor::Anonymous => return Err(Reason::NoGrant),
+            Visitor::Token(token) => {
+                if now >= token.expires_at {
+                    return Err(Reason::Expired);
+                }
+                if token.workspace != workspace.key || token.port != target.port {
+                    return Err(Reason::TokenScope);
+                }
+                user_basis(snapshot, workspace, policy, level, &token.user)?;
+                Basis::Token(token.user.clone())
+            }
+        }
+    };
+    // After the grant, so that a stranger cannot tell a stopped workspace from one that is not there.
+    match workspace.state {
+        State::Running => {}
+        State::Stopped => return Err(Reason::Stopped),
+    }
+    let scheme = if target.tls { Some(Scheme::Https) } else { policy.and_then(|p| p.scheme) };
+    let ide = rules.protected.contains(&target.port);
+    Ok(Permit {
+        workspace: workspace.clone(),
+        port: target.port,
+        scheme: scheme.unwrap_or(Scheme::Http),
+        profile: policy.and_then(|p| p.profile).unwrap_or(if ide { Profile::Public } else { Profile::Localhost }),
+        basis,
+        visitor: visitor.clone(),
+        target: target.clone(),
+    })
+}
+
+/// Whether `user`, who has logged in, may open a port: the authoriser asks this before it issues a ticket.
+///
+/// # Errors
+/// The reason, for the audit.
+pub fn user_may(snapshot: &Snapshot, rules: &Rules, target: &Target, user: &UserId) -> Result<Basis, Reason> {
+    if rules.denied.contains(&target.port) {
+        return Err(Reason::PortDenied);
+    }
+    let workspace = snapshot.workspace(&target.workspace).ok_or(Reason::NoWorkspace)?;
+    let policy = snapshot.port(&target.workspace, target.port);
+    let level = effective_level(rules, target.port, policy);
+    let basis = user_basis(snapshot, workspace, policy, level, user)?;
+    match workspace.state {
+        State::Running => Ok(basis),
+        State::Stopped => Err(Reason::Stopped),
+    }
+}
+
+/// The level in force: the row's, clamped by protection and ceiling.
+pub fn effective_level(rules: &Rules, port: u16, policy: Option<&PortPolicy>) -> Level {
+    if rules.protected.contains(&port) {
+        return Level::Owner;
+    }
+    policy.map_or(Level::Owner, |policy| {
+        let wanted = if policy.users.is_empty() { policy.level } else { policy.level.max(Level::Users) };
+        wanted.min(rules.ceiling)
+    })
+}
+
+fn user_basis(
+    snapshot: &Snapshot,
+    workspace: &Workspace,
+    policy: Option<&PortPolicy>,
+    level: Level,
+    user: &UserId,
+) -> Result<Basis, Reason> {
+    let person = snapshot.user(user).ok_or(Reason::UnknownUser)?;
+    if person.suspended {
+        return Err(Reason::Suspended);
+    }
+    if workspace.owner.as_ref() == Some(user) {
+        return Ok(Basis::Owner(user.clone()));
+    }
+    let named = policy.is_some_and(|policy| policy.users.contains(user));
+    match level {
+        Level::Public | Level::Authenticated => Ok(Basis::Shared(user.clone())),
+        Level::Users if named => Ok(Basis::Shared(user.clone())),
+        Level::Users | Level::Owner => Err(Reason::NoGrant),
+    }
+}

@@ -1,0 +1,146 @@
+//! Cookies: the one strict parser, what is ours among them, and what a dev server may set.
+//!
+//! Cookie strings are split at `;`, trimmed of space and tab, and compared byte for byte (R4); what is not ours passes
+//! unchanged, because apps have cookie grammars of their own. It knows no session and no user.
+
+use std::borrow::Cow;
+
+use crate::host::Scheme;
+
+/// The session of one workspace host.
+pub const SESSION: &str = "__Host-portway";
+/// The nonce of a login that is under way.
+pub const TRANSACTION: &str = "__Host-portway_txn";
+/// The embedded control plane's own login, on the control host only.
+pub const LOGIN: &str = "__Host-portway_login";
+/// Every name that begins so, in any case, is Portway's.
+const RESERVED_PREFIX: &[u8] = b"__host-portway";
+
+/// The result of looking for one cookie that must be unique.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    None,
+    One(&'a [u8]),
+    /// More than one value: nobody is logged in, and the cookie is expired (R4).
+    Many,
+}
+
+/// A control plane's session cookie, which must never reach a workspace: matched by name *and* shape of value, because
+/// Flask calls its own `session` too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlCookie {
+    pub name: String,
+    /// The exact length of a value, all of ASCII letters and digits.
+    pub value_len: usize,
+}
+
+impl ControlCookie {
+    fn matches(&self, name: &[u8], value: &[u8]) -> bool {
+        let bare = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value);
+        name == self.name.as_bytes() && bare.len() == self.value_len && bare.iter().all(u8::is_ascii_alphanumeric)
+    }
+}
+
+/// The `name=value` pairs of one Cookie field value, each with the bytes it stood in.
+pub fn pairs(field: &[u8]) -> impl Iterator<Item = Pair<'_>> {
+    field.split(|b| *b == b';').map(|raw| {
+        let text = trim(raw);
+        let (name, value) = match text.iter().position(|b| *b == b'=') {
+            Some(at) => (trim(&text[..at]), trim(&text[at + 1..])),
+            None => (&[][..], text),
+        };
+        Pair { raw, name, value }
+    })
+}
+
+/// One pair of a Cookie field.
+#[derive(Clone, Copy, Debug)]
+pub struct Pair<'a> {
+    /// Everything between the semicolons.
+    pub raw: &'a [u8],
+    pub name: &'a [u8],
+    pub value: &'a [u8],
+}
+
+/// Looks for the cookie `name` through all Cookie fields.
+pub fn find<'a>(fields: impl Iterator<Item = &'a [u8]>, name: &str) -> Found<'a> {
+    let mut found = Found::None;
+    for pair in fields.flat_map(pairs).filter(|pair| pair.name == name.as_bytes()) {
+        found = match found {
+            Found::None => Found::One(pair.value),
+            Found::One(_) | Found::Many => Found::Many,
+        };
+    }
+    found
+}
+
+/// What of a Cookie field may go to a dev server: all but our own names and the control plane's session.
+/// `None` where nothing is left.
+pub fn strip<'a>(field: &'a [u8], control: Option<&ControlCookie>) -> Option<Cow<'a, [u8]>> {
+    let ours = |pair: &Pair<'_>| {
+        is_reserved(pair.name) || is_reserved(pair.value) && pair.name.is_empty()
+            || control.is_some_and(|control| control.matches(pair.name, pair.value))
+    };
+    if !pairs(field).any(|pair| ours(&pair)) {
+        return Some(Cow::Borrowed(field));
+    }
+    let mut kept = Vec::with_capacity(field.len());
+    for pair in pairs(field).filter(|pair| !ours(pair) && !trim(pair.raw).is_empty()) {
+        if kept.is_empty() {
+            kept.extend_from_slice(trim(pair.raw));
+        } else {
+            kept.push(b';');
+            kept.extend_from_slice(pair.raw);
+        }
+    }
+    (!kept.is_empty()).then_some(Cow::Owned(kept))
+}
+
+/// What becomes of a dev server's Set-Cookie: dropped where it names one of ours, without its Domain attributes
+/// otherwise (a cookie for all workspaces is no workspace's to set: R6), the rest byte for byte.
+pub fn set_cookie(field: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let mut parts = field.split(|b| *b == b';');
+    let first = parts.next().unwrap_or_default();
+    let name = first.split(|b| *b == b'=').next().unwrap_or_default();
+    // A nameless `=__Host-portway=x` is stored under its value by some parsers.
+    if is_reserved(name) || is_reserved(trim(first).strip_prefix(b"=").unwrap_or_default()) {
+        return None;
+    }
+    let is_domain = |part: &[u8]| {
+        trim(part.split(|b| *b == b'=').next().unwrap_or_default()).eq_ignore_ascii_case(b"domain")
+    };
+    if !parts.clone().any(is_domain) {
+        return Some(Cow::Borrowed(field));
+    }
+    let mut kept = first.to_vec();
+    for part in parts.filter(|part| !is_domain(part)) {
+        kept.push(b';');
+        kept.extend_from_slice(part);
+    }
+    Some(Cow::Owned(kept))
+}
+
+/// A Set-Cookie value for one of our own cookies. `max_age` in seconds; 0 expires it.
+pub fn ours(name: &str, value: &str, max_age: u64) -> String {
+    format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={max_age}")
+}
+
+/// Whether `__Host-` cookies work on an origin: over https, or under `.localhost`, which browsers trust (parts of the
+/// Secure Contexts rules).
+pub fn host_cookies_work(scheme: Scheme, domain: &str) -> bool {
+    scheme == Scheme::Https || domain == "localhost" || domain.ends_with(".localhost")
+}
+
+/// Whether a name, once white space of any kind is gone, is one of ours in any case.
+fn is_reserved(name: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(name);
+    let name = text.trim_matches(|c: char| c.is_whitespace() || c.is_control());
+    name.as_bytes().get(..RESERVED_PREFIX.len()).is_some_and(|head| head.eq_ignore_ascii_case(RESERVED_PREFIX))
+}
+
+fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}

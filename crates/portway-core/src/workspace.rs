@@ -1,0 +1,206 @@
+//! What a workspace is: its record, the policy of its ports, and who it may be shared with.
+//!
+//! Records come from sources; this file only gives them a shape and says which texts are well formed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::host::Scheme;
+
+/// A user's id, compared byte for byte.
+pub type UserId = Arc<str>;
+
+/// A workspace as its source describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workspace {
+    /// The id in lower case: unique ignoring case.
+    pub key: Arc<str>,
+    /// The id as its source spells it.
+    pub id: Arc<str>,
+    pub owner: Option<UserId>,
+    pub state: State,
+    pub address: Address,
+    /// Which life of the workspace this is. Connections never outlive it (R36).
+    pub generation: Arc<str>,
+    /// The source that owns the record: `sqlite`, `file`.
+    pub source: Arc<str>,
+}
+
+/// Whether a workspace can be dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Running,
+    Stopped,
+}
+
+/// Where a workspace is, without a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// This machine: dialled on 127.0.0.1 and then ::1, because dev servers bind either.
+    Loopback,
+    Ip(IpAddr),
+    /// A DNS name, resolved again within five seconds.
+    Name(Arc<str>),
+}
+
+/// Why an address text was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not an address: give an IP address in its usual spelling or a DNS name, without a port")]
+pub struct AddressError {
+    pub text: String,
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    /// Accepts canonical IP literals and DNS names; refuses every other spelling of an address (`2130706433`, `0x7f.1`,
+    /// `127.1`, zone ids), which resolvers would quietly turn into one (R34).
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let refuse = || AddressError { text: text.to_owned() };
+        let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+        if let Ok(ip) = bare.parse::<IpAddr>() {
+            if bare.len() != text.len() && ip.is_ipv4() {
+                return Err(refuse());
+            }
+            return Ok(match ip {
+                IpAddr::V4(Ipv4Addr::LOCALHOST) | IpAddr::V6(Ipv6Addr::LOCALHOST) => Self::Loopback,
+                ip => Self::Ip(ip),
+            });
+        }
+        if text.eq_ignore_ascii_case("localhost") {
+            return Ok(Self::Loopback);
+        }
+        let label_ok = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        // inet_aton reads names whose last label is a number as addresses.
+        let numeric = |label: &str| {
+            label.bytes().all(|b| b.is_ascii_digit()) || label.get(..2).is_some_and(|h| h.eq_ignore_ascii_case("0x"))
+        };
+        let mut labels = text.split('.');
+        let last = labels.next_back().unwrap_or_default();
+        if text.len() > 253 || !label_ok(last) || numeric(last) || !labels.all(label_ok) {
+            return Err(refuse());
+        }
+        Ok(Self::Name(text.to_ascii_lowercase().into()))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loopback => f.write_str("localhost"),
+            Self::Ip(ip) => ip.fmt(f),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Which names the dev server is told it is reached by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// `localhost:{port}`, over http: what dev servers trust.
+    Localhost,
+    /// The public host and scheme: what an IDE wants.
+    Public,
+}
+
+impl FromStr for Profile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "localhost" => Ok(Self::Localhost),
+            "public" => Ok(Self::Public),
+            other => Err(format!("`{other}` is not a profile: use `localhost` or `public`")),
+        }
+    }
+}
+
+impl Profile {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Localhost => "localhost",
+            Self::Public => "public",
+        }
+    }
+}
+
+impl FromStr for Scheme {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "http" => Ok(Self::Http),
+            "https" => Ok(Self::Https),
+            other => Err(format!("`{other}` is not a scheme: use `http` or `https`")),
+        }
+    }
+}
+
+/// Who besides the owner may open a port. The order is from closed to open, so that a ceiling is a `min`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// The owner alone.
+    #[default]
+    Owner,
+    /// The owner and the users named.
+    Users,
+    /// Everybody who can log in.
+    Authenticated,
+    /// Everybody.
+    Public,
+}
+
+impl Level {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Users => "users",
+            Self::Authenticated => "authenticated",
+            Self::Public => "public",
+        }
+    }
+}
+
+impl FromStr for Level {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "owner" => Ok(Self::Owner),
+            "users" => Ok(Self::Users),
+            "authenticated" => Ok(Self::Authenticated),
+            "public" => Ok(Self::Public),
+            other => Err(format!("`{other}` is not a share level: use `owner`, `users`, `authenticated` or `public`")),
+        }
+    }
+}
+
+/// What is configured for one port of a workspace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PortPolicy {
+    pub level: Level,
+    /// Users who may open the port whatever the level (bounded by the ceiling).
+    pub users: BTreeSet<UserId>,
+    pub profile: Option<Profile>,
+    /// The scheme the dev server speaks; a trailing `s` in the name overrides it.
+    pub scheme: Option<Scheme>,
+}
+
+/// Every configured port of one workspace.
+pub type PortTable = BTreeMap<u16, PortPolicy>;
+
+/// A person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    pub id: UserId,
+    /// A suspended user is refused at once, whatever session they hold.
+    pub suspended: bool,
+}
