@@ -36,8 +36,13 @@ pub struct ControlCookie {
 
 impl ControlCookie {
     fn matches(&self, name: &[u8], value: &[u8]) -> bool {
-        let bare = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value);
-        name == self.name.as_bytes() && bare.len() == self.value_len && bare.iter().all(u8::is_ascii_alphanumeric)
+        let bare = value
+            .strip_prefix(b"\"")
+            .and_then(|v| v.strip_suffix(b"\""))
+            .unwrap_or(value);
+        name == self.name.as_bytes()
+            && bare.len() == self.value_len
+            && bare.iter().all(u8::is_ascii_alphanumeric)
     }
 }
 
@@ -65,7 +70,10 @@ pub struct Pair<'a> {
 /// Looks for the cookie `name` through all Cookie fields.
 pub fn find<'a>(fields: impl Iterator<Item = &'a [u8]>, name: &str) -> Found<'a> {
     let mut found = Found::None;
-    for pair in fields.flat_map(pairs).filter(|pair| pair.name == name.as_bytes()) {
+    for pair in fields
+        .flat_map(pairs)
+        .filter(|pair| pair.name == name.as_bytes())
+    {
         found = match found {
             Found::None => Found::One(pair.value),
             Found::One(_) | Found::Many => Found::Many,
@@ -78,7 +86,8 @@ pub fn find<'a>(fields: impl Iterator<Item = &'a [u8]>, name: &str) -> Found<'a>
 /// `None` where nothing is left.
 pub fn strip<'a>(field: &'a [u8], control: Option<&ControlCookie>) -> Option<Cow<'a, [u8]>> {
     let ours = |pair: &Pair<'_>| {
-        is_reserved(pair.name) || is_reserved(pair.value) && pair.name.is_empty()
+        is_reserved(pair.name)
+            || is_reserved(pair.value) && pair.name.is_empty()
             || control.is_some_and(|control| control.matches(pair.name, pair.value))
     };
     if !pairs(field).any(|pair| ours(&pair)) {
@@ -135,7 +144,9 @@ pub fn host_cookies_work(scheme: Scheme, domain: &str) -> bool {
 fn is_reserved(name: &[u8]) -> bool {
     let text = String::from_utf8_lossy(name);
     let name = text.trim_matches(|c: char| c.is_whitespace() || c.is_control());
-    name.as_bytes().get(..RESERVED_PREFIX.len()).is_some_and(|head| head.eq_ignore_ascii_case(RESERVED_PREFIX))
+    name.as_bytes()
+        .get(..RESERVED_PREFIX.len())
+        .is_some_and(|head| head.eq_ignore_ascii_case(RESERVED_PREFIX))
 }
 
 fn trim(mut bytes: &[u8]) -> &[u8] {

@@ -19,7 +19,9 @@ pub struct Cidr {
 
 /// Why a range was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not an address range: write `10.0.0.0/8`, `fd00::/8` or a single address, with no bits set behind the prefix")]
+#[error(
+    "`{text}` is not an address range: write `10.0.0.0/8`, `fd00::/8` or a single address, with no bits set behind the prefix"
+)]
 pub struct CidrError {
     pub text: String,
 }
@@ -28,7 +30,9 @@ impl FromStr for Cidr {
     type Err = CidrError;
 
     fn from_str(text: &str) -> Result<Self, CidrError> {
-        let refuse = || CidrError { text: text.to_owned() };
+        let refuse = || CidrError {
+            text: text.to_owned(),
+        };
         let (base, bits) = match text.split_once('/') {
             Some((base, bits)) => (base, Some(bits)),
             None => (text, None),
@@ -36,11 +40,19 @@ impl FromStr for Cidr {
         let base: IpAddr = base.parse().map_err(|_| refuse())?;
         let most = if base.is_ipv4() { 32 } else { 128 };
         let bits = match bits {
-            Some(text) => text.parse::<u8>().ok().filter(|n| *n <= most && *text == n.to_string()).ok_or_else(refuse)?,
+            Some(text) => text
+                .parse::<u8>()
+                .ok()
+                .filter(|n| *n <= most && *text == n.to_string())
+                .ok_or_else(refuse)?,
             None => most,
         };
         let range = Self { base, bits };
-        if range.mask(base) == number(base) { Ok(range) } else { Err(refuse()) }
+        if range.mask(base) == number(base) {
+            Ok(range)
+        } else {
+            Err(refuse())
+        }
     }
 }
 
@@ -64,7 +76,11 @@ impl Cidr {
     fn mask(&self, ip: IpAddr) -> u128 {
         let width: u32 = if ip.is_ipv4() { 32 } else { 128 };
         let keep = u32::from(self.bits);
-        if keep == 0 { 0 } else { number(ip) >> (width - keep) << (width - keep) }
+        if keep == 0 {
+            0
+        } else {
+            number(ip) >> (width - keep) << (width - keep)
+        }
     }
 }
 
@@ -111,7 +127,11 @@ impl DialRules {
         if self.is_own(ip, port, local) {
             return Err(DialRefusal::Own);
         }
-        let mut allowed = self.allow.iter().filter(|range| range.contains(ip)).peekable();
+        let mut allowed = self
+            .allow
+            .iter()
+            .filter(|range| range.contains(ip))
+            .peekable();
         if allowed.peek().is_none() {
             return Err(DialRefusal::NotAllowed);
         }
@@ -140,7 +160,12 @@ impl DialRules {
 fn never(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
-            ip.is_unspecified() || ip.octets()[0] == 0 || ip.is_link_local() || ip.is_multicast() || ip.is_broadcast() || ip.octets()[0] >= 240
+            ip.is_unspecified()
+                || ip.octets()[0] == 0
+                || ip.is_link_local()
+                || ip.is_multicast()
+                || ip.is_broadcast()
+                || ip.octets()[0] >= 240
         }
         IpAddr::V6(ip) => {
             let head = ip.segments();
@@ -163,4 +188,7 @@ fn never(ip: IpAddr) -> bool {
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
 /// Both families of this machine, in the order they are tried.
-pub const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+pub const LOOPBACK: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+];

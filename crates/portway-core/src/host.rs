@@ -188,7 +188,13 @@ impl Names {
                 PortForm::Number { port, tls } => (port, tls),
             };
             let workspace = workspace.to_owned();
-            return Ok(Place::Workspace(Target { host, workspace, port, tls, domain: index }));
+            return Ok(Place::Workspace(Target {
+                host,
+                workspace,
+                port,
+                tls,
+                domain: index,
+            }));
         }
         Err(found)
     }
@@ -209,14 +215,24 @@ impl Names {
     ///
     /// # Errors
     /// [`NameError`] where DNS could not carry the name or it would read as another.
-    pub fn host(&self, domain: usize, workspace: &str, form: PortForm) -> Result<String, NameError> {
+    pub fn host(
+        &self,
+        domain: usize,
+        workspace: &str,
+        form: PortForm,
+    ) -> Result<String, NameError> {
         let Some(domain) = self.domains.get(domain) else {
-            return Err(NameError::BadId { id: workspace.to_owned() });
+            return Err(NameError::BadId {
+                id: workspace.to_owned(),
+            });
         };
         domain.check_id(workspace)?;
         let label = domain.pattern.write(&workspace.to_ascii_lowercase(), form);
         if label.len() > LABEL_MAX {
-            return Err(NameError::LabelTooLong { length: label.len(), label });
+            return Err(NameError::LabelTooLong {
+                length: label.len(),
+                label,
+            });
         }
         let name = format!("{label}.{}", domain.name);
         if name.len() > NAME_MAX {
@@ -258,7 +274,10 @@ impl Domain {
         }
         let lower = id.to_ascii_lowercase();
         if !matches!(self.pattern.read(&lower), Some((_, PortForm::Default))) {
-            return Err(NameError::ReadsAsPort { id: id.to_owned(), pattern: self.pattern.to_string() });
+            return Err(NameError::ReadsAsPort {
+                id: id.to_owned(),
+                pattern: self.pattern.to_string(),
+            });
         }
         Ok(())
     }
@@ -280,27 +299,44 @@ pub(crate) fn valid_id(id: &str) -> bool {
     bytes.len() <= LABEL_MAX
         && edge(bytes.first())
         && edge(bytes.last())
-        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
-        && !bytes.get(..4).is_some_and(|head| head.eq_ignore_ascii_case(b"xn--"))
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+        && !bytes
+            .get(..4)
+            .is_some_and(|head| head.eq_ignore_ascii_case(b"xn--"))
 }
 
 /// A port in its one canonical spelling: decimal, 1 to 65535, no sign, no leading zero.
 pub fn canonical_port(text: &str) -> Option<u16> {
-    let canonical = !text.starts_with('0') && (1..=5).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let canonical = !text.starts_with('0')
+        && (1..=5).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_digit());
     if canonical { text.parse().ok() } else { None }
 }
 
 fn split_authority(text: &str) -> Result<(&str, Option<u16>), HostError> {
     let (host, port) = match text.split_once(':') {
-        Some((host, port)) => (host, Some(canonical_port(port).ok_or(HostError::Malformed)?)),
+        Some((host, port)) => (
+            host,
+            Some(canonical_port(port).ok_or(HostError::Malformed)?),
+        ),
         None => (text, None),
     };
     let well_formed = !host.is_empty()
         && host.len() <= NAME_MAX
-        && host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.' || b == b'_')
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.' || b == b'_')
         && !host.ends_with('.')
-        && host.split('.').all(|label| !label.is_empty() && label.len() <= LABEL_MAX);
-    if well_formed { Ok((host, port)) } else { Err(HostError::Malformed) }
+        && host
+            .split('.')
+            .all(|label| !label.is_empty() && label.len() <= LABEL_MAX);
+    if well_formed {
+        Ok((host, port))
+    } else {
+        Err(HostError::Malformed)
+    }
 }
 
 fn port_fits(port: Option<u16>, scheme: Scheme, public: u16) -> bool {

@@ -45,7 +45,12 @@ impl Ticket {
     ///
     /// # Errors
     /// [`TicketError`] names the first binding that does not hold.
-    pub fn check(&self, host: &str, nonce: Option<&Secret>, now: Timestamp) -> Result<(), TicketError> {
+    pub fn check(
+        &self,
+        host: &str,
+        nonce: Option<&Secret>,
+        now: Timestamp,
+    ) -> Result<(), TicketError> {
         if now >= self.expires_at {
             return Err(TicketError::Expired);
         }
@@ -75,11 +80,31 @@ mod tests {
             expires_at: 100,
         };
         assert_eq!(ticket.check("3000-a.example.com", Some(&nonce), 99), Ok(()));
-        assert_eq!(ticket.check("3000-a.example.com", Some(&nonce), 100), Err(TicketError::Expired));
-        for host in ["5000-a.example.com", "example.com", "3000-a.example.com.", "3000-a.example.com:8443", "3000-a.example.co", "3000-A.example.com"] {
-            assert_eq!(ticket.check(host, Some(&nonce), 99), Err(TicketError::WrongHost), "{host}");
+        assert_eq!(
+            ticket.check("3000-a.example.com", Some(&nonce), 100),
+            Err(TicketError::Expired)
+        );
+        for host in [
+            "5000-a.example.com",
+            "example.com",
+            "3000-a.example.com.",
+            "3000-a.example.com:8443",
+            "3000-a.example.co",
+            "3000-A.example.com",
+        ] {
+            assert_eq!(
+                ticket.check(host, Some(&nonce), 99),
+                Err(TicketError::WrongHost),
+                "{host}"
+            );
         }
-        assert_eq!(ticket.check("3000-a.example.com", None, 99), Err(TicketError::WrongBrowser));
-        assert_eq!(ticket.check("3000-a.example.com", Some(&Secret::new([4; 32])), 99), Err(TicketError::WrongBrowser));
+        assert_eq!(
+            ticket.check("3000-a.example.com", None, 99),
+            Err(TicketError::WrongBrowser)
+        );
+        assert_eq!(
+            ticket.check("3000-a.example.com", Some(&Secret::new([4; 32])), 99),
+            Err(TicketError::WrongBrowser)
+        );
     }
 }

@@ -24,16 +24,25 @@ pub struct Pattern {
 pub enum PatternError {
     #[error("a pattern needs exactly one {{port}} and one {{workspace}}")]
     Placeholders,
-    #[error("a pattern needs a separator with a dash between {{port}} and {{workspace}}, such as `{{port}}-{{workspace}}`")]
+    #[error(
+        "a pattern needs a separator with a dash between {{port}} and {{workspace}}, such as `{{port}}-{{workspace}}`"
+    )]
     Separator,
-    #[error("a pattern is one host label: lower-case letters, digits and dashes, not beginning or ending with a dash")]
+    #[error(
+        "a pattern is one host label: lower-case letters, digits and dashes, not beginning or ending with a dash"
+    )]
     Characters,
 }
 
 impl Default for Pattern {
     /// `{port}-{workspace}`.
     fn default() -> Self {
-        Self { prefix: String::new(), separator: "-".to_owned(), suffix: String::new(), port_first: true }
+        Self {
+            prefix: String::new(),
+            separator: "-".to_owned(),
+            suffix: String::new(),
+            port_first: true,
+        }
     }
 }
 
@@ -52,7 +61,11 @@ impl FromStr for Pattern {
             return Err(PatternError::Placeholders);
         };
         let port_first = port.0 < workspace.0;
-        let (first, second) = if port_first { (port, workspace) } else { (workspace, port) };
+        let (first, second) = if port_first {
+            (port, workspace)
+        } else {
+            (workspace, port)
+        };
         let piece = |from: usize, to: usize| text.get(from..to).unwrap_or_default().to_owned();
         let pattern = Self {
             prefix: piece(0, first.0),
@@ -60,20 +73,33 @@ impl FromStr for Pattern {
             suffix: piece(second.1, text.len()),
             port_first,
         };
-        let legal = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if ![&pattern.prefix, &pattern.separator, &pattern.suffix].iter().all(|text| legal(text))
+        let legal = |text: &str| {
+            text.bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        };
+        if ![&pattern.prefix, &pattern.separator, &pattern.suffix]
+            .iter()
+            .all(|text| legal(text))
             || pattern.prefix.starts_with('-')
             || pattern.suffix.ends_with('-')
         {
             return Err(PatternError::Characters);
         }
         // Without a dash next to the port its digits (and the `s` mark) would run into the id.
-        let port_side = if port_first { pattern.separator.starts_with('-') } else { pattern.separator.ends_with('-') };
+        let port_side = if port_first {
+            pattern.separator.starts_with('-')
+        } else {
+            pattern.separator.ends_with('-')
+        };
         if !port_side {
             return Err(PatternError::Separator);
         }
         // On its other side the port may not touch a digit or an `s` either.
-        let open_side = if port_first { pattern.prefix.ends_with(|c: char| c.is_ascii_digit()) } else { !pattern.suffix.is_empty() && !pattern.suffix.starts_with('-') };
+        let open_side = if port_first {
+            pattern.prefix.ends_with(|c: char| c.is_ascii_digit())
+        } else {
+            !pattern.suffix.is_empty() && !pattern.suffix.starts_with('-')
+        };
         if open_side {
             return Err(PatternError::Separator);
         }
@@ -83,8 +109,16 @@ impl FromStr for Pattern {
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (first, second) = if self.port_first { ("{port}", "{workspace}") } else { ("{workspace}", "{port}") };
-        write!(f, "{}{first}{}{second}{}", self.prefix, self.separator, self.suffix)
+        let (first, second) = if self.port_first {
+            ("{port}", "{workspace}")
+        } else {
+            ("{workspace}", "{port}")
+        };
+        write!(
+            f,
+            "{}{first}{}{second}{}",
+            self.prefix, self.separator, self.suffix
+        )
     }
 }
 
@@ -95,8 +129,15 @@ impl Pattern {
             return workspace.to_owned();
         };
         let port = format!("{port}{}", if tls { "s" } else { "" });
-        let (first, second) = if self.port_first { (port.as_str(), workspace) } else { (workspace, port.as_str()) };
-        format!("{}{first}{}{second}{}", self.prefix, self.separator, self.suffix)
+        let (first, second) = if self.port_first {
+            (port.as_str(), workspace)
+        } else {
+            (workspace, port.as_str())
+        };
+        format!(
+            "{}{first}{}{second}{}",
+            self.prefix, self.separator, self.suffix
+        )
     }
 
     /// Reads a lower-case label: the port form where it fits, the bare workspace otherwise.
@@ -109,7 +150,9 @@ impl Pattern {
                 Some(digits) => (digits, true),
                 None => (port, false),
             };
-            if (1..=PORT_DIGITS).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) {
+            if (1..=PORT_DIGITS).contains(&digits.len())
+                && digits.bytes().all(|b| b.is_ascii_digit())
+            {
                 let port = canonical_port(digits)?;
                 return valid_id(workspace).then_some((workspace, PortForm::Number { port, tls }));
             }
@@ -118,11 +161,15 @@ impl Pattern {
     }
 
     fn split<'a>(&self, label: &'a str) -> Option<(&'a str, &'a str)> {
-        let inner = label.strip_prefix(self.prefix.as_str())?.strip_suffix(self.suffix.as_str())?;
+        let inner = label
+            .strip_prefix(self.prefix.as_str())?
+            .strip_suffix(self.suffix.as_str())?;
         if self.port_first {
             inner.split_once(self.separator.as_str())
         } else {
-            inner.rsplit_once(self.separator.as_str()).map(|(workspace, port)| (port, workspace))
+            inner
+                .rsplit_once(self.separator.as_str())
+                .map(|(workspace, port)| (port, workspace))
         }
     }
 }
