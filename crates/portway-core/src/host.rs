@@ -154,6 +154,11 @@ pub enum NameError {
         "`{id}` reads as a port of another workspace under the pattern `{pattern}`; choose an id that does not begin or end like a port"
     )]
     ReadsAsPort { id: String, pattern: String },
+    /// The control host comes first, so a workspace can never answer there.
+    #[error(
+        "`{name}` is the host people log in on, so it cannot be a workspace's; choose another id"
+    )]
+    IsControl { name: String },
 }
 
 impl Names {
@@ -165,8 +170,14 @@ impl Names {
         let text = std::str::from_utf8(authority).map_err(|_| HostError::Malformed)?;
         let (host, port) = split_authority(text)?;
         let host = host.to_ascii_lowercase();
-        if host == self.control.host && port_fits(port, self.control.scheme, self.control.port) {
-            return Ok(Place::Control);
+        if host == self.control.host {
+            // On another port too it is no workspace's: cookies do not separate ports (RFC 6265 8.5).
+            let ours = port_fits(port, self.control.scheme, self.control.port);
+            return if ours {
+                Ok(Place::Control)
+            } else {
+                Err(HostError::NotOurs)
+            };
         }
         let mut found = HostError::NotOurs;
         for (index, domain) in self.domains.iter().enumerate() {
@@ -228,6 +239,9 @@ impl Names {
         };
         domain.check_id(workspace)?;
         let label = domain.pattern.write(&workspace.to_ascii_lowercase(), form);
+        if is_punycode(&label) {
+            return Err(NameError::BadId { id: label });
+        }
         if label.len() > LABEL_MAX {
             return Err(NameError::LabelTooLong {
                 length: label.len(),
@@ -237,6 +251,9 @@ impl Names {
         let name = format!("{label}.{}", domain.name);
         if name.len() > NAME_MAX {
             return Err(NameError::NameTooLong { name });
+        }
+        if name == self.control.host {
+            return Err(NameError::IsControl { name });
         }
         Ok(name)
     }
@@ -302,9 +319,15 @@ pub(crate) fn valid_id(id: &str) -> bool {
         && bytes
             .iter()
             .all(|b| b.is_ascii_alphanumeric() || *b == b'-')
-        && !bytes
-            .get(..4)
-            .is_some_and(|head| head.eq_ignore_ascii_case(b"xn--"))
+        && !is_punycode(id)
+}
+
+/// Whether browsers would read a label as punycode (RFC 5890 2.3.2.1) and refuse or change it.
+fn is_punycode(label: &str) -> bool {
+    label
+        .as_bytes()
+        .get(..4)
+        .is_some_and(|head| head.eq_ignore_ascii_case(b"xn--"))
 }
 
 /// A port in its one canonical spelling: decimal, 1 to 65535, no sign, no leading zero.

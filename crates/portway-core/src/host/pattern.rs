@@ -5,7 +5,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{PortForm, canonical_port, valid_id};
+use super::{PortForm, canonical_port, is_punycode, valid_id};
+
+#[cfg(test)]
+mod tests;
 
 /// The longest group of digits that can be meant as a port.
 const PORT_DIGITS: usize = 5;
@@ -29,7 +32,7 @@ pub enum PatternError {
     )]
     Separator,
     #[error(
-        "a pattern is one host label: lower-case letters, digits and dashes, not beginning or ending with a dash"
+        "a pattern is one host label: lower-case letters, digits and dashes, not beginning or ending with a dash, nor beginning with `xn--`"
     )]
     Characters,
 }
@@ -82,6 +85,7 @@ impl FromStr for Pattern {
             .all(|text| legal(text))
             || pattern.prefix.starts_with('-')
             || pattern.suffix.ends_with('-')
+            || is_punycode(&pattern.prefix)
         {
             return Err(PatternError::Characters);
         }
@@ -145,19 +149,28 @@ impl Pattern {
     /// A label that looks like a port form with an impossible port (`0-x`, `65536-x`, `03000-x`) is neither, so that no
     /// workspace can ever answer there. A longer group of digits is part of an id: one UUID in 43 begins with one.
     pub(super) fn read<'a>(&self, label: &'a str) -> Option<(&'a str, PortForm)> {
-        if let Some((port, workspace)) = self.split(label) {
-            let (digits, tls) = match port.strip_suffix('s') {
-                Some(digits) => (digits, true),
-                None => (port, false),
-            };
-            if (1..=PORT_DIGITS).contains(&digits.len())
-                && digits.bytes().all(|b| b.is_ascii_digit())
-            {
-                let port = canonical_port(digits)?;
-                return valid_id(workspace).then_some((workspace, PortForm::Number { port, tls }));
-            }
+        if is_punycode(label) {
+            return None;
         }
-        valid_id(label).then_some((label, PortForm::Default))
+        let Some((digits, tls, workspace)) = self.port_form(label) else {
+            return valid_id(label).then_some((label, PortForm::Default));
+        };
+        let port = canonical_port(digits)?;
+        // `3000-5000-x` names nobody: `5000-x` is no id here, because its own name would be a port of `x`.
+        let named = valid_id(workspace) && self.port_form(workspace).is_none();
+        named.then_some((workspace, PortForm::Number { port, tls }))
+    }
+
+    /// The digits, the `s` mark and the workspace of a label that looks like a port form, possible port or not.
+    fn port_form<'a>(&self, label: &'a str) -> Option<(&'a str, bool, &'a str)> {
+        let (port, workspace) = self.split(label)?;
+        let (digits, tls) = match port.strip_suffix('s') {
+            Some(digits) => (digits, true),
+            None => (port, false),
+        };
+        let looks =
+            (1..=PORT_DIGITS).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+        looks.then_some((digits, tls, workspace))
     }
 
     fn split<'a>(&self, label: &'a str) -> Option<(&'a str, &'a str)> {
