@@ -1,0 +1,85 @@
+// What most scenarios begin with: a gateway, a browser, people and their workspaces, over plain
+// HTTP under portway.localhost or over TLS under hub.test. Knows how a person logs in.
+
+import { makeAuthority } from './ca.mjs';
+import { LAPTOP, startBrowser } from './browser.mjs';
+import { startGateway } from './gateway.mjs';
+import { startDevServer } from './upstreams.mjs';
+
+/** Both ways a gateway is reached; scenarios that matter on both run on both. */
+export const WAYS = [
+  { way: 'plain portway.localhost', slug: 'plain', tls: false },
+  { way: 'TLS with a test CA', slug: 'tls', tls: true },
+];
+
+/** Sets the stage; `close()` takes it down and fails when the gateway did not stop cleanly. */
+export async function openWorld({ tls = false, name } = {}) {
+  const closing = [];
+  const close = async () => {
+    const failures = [];
+    for (const step of closing.splice(0).reverse()) {
+      try {
+        await step();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length) throw failures[0];
+  };
+
+  try {
+    let authority;
+    if (tls) {
+      authority = makeAuthority();
+      closing.push(authority.remove);
+    }
+    const gateway = await startGateway({ authority, name });
+    closing.push(() => gateway.stop());
+    const browser = await startBrowser({ caFile: authority?.caFile });
+    closing.push(() => browser.close());
+
+    return {
+      gateway,
+      browser,
+      close,
+      /** A dev server that ends with the world. */
+      async devServer(options) {
+        const server = await startDevServer(options);
+        closing.push(() => server.stop());
+        return server;
+      },
+      /** A workspace that is this machine, owned by `owner`. */
+      async workspace(id, owner) {
+        await gateway.cli('workspace', 'add', id, '--address', '127.0.0.1', '--owner', owner);
+      },
+      /** A new user, logged in by their one-time link in a fresh profile. */
+      async person(user, options = LAPTOP) {
+        const link = await gateway.addUser(user);
+        const profile = await browser.profile(options);
+        await logIn(profile, user, link);
+        return profile;
+      },
+    };
+  } catch (error) {
+    await close().catch(() => {});
+    throw error;
+  }
+}
+
+/** Opens a one-time link and presses its button; gives the page that follows. */
+export async function logIn(profile, user, link) {
+  const page = await profile.newPage();
+  await page.goto(link);
+  await page.getByRole('button', { name: new RegExp(`log in as ${user}`, 'i') }).click();
+  await page.getByRole('heading', { name: /your workspaces/i }).waitFor();
+  await page.close();
+}
+
+/** Logs a profile out on the control host, as a person does. */
+export async function logOut(profile, gateway) {
+  const page = await profile.newPage();
+  await page.goto(gateway.control);
+  await page.getByRole('button', { name: /log out/i }).click();
+  await page.getByRole('button', { name: /log in/i }).waitFor();
+  await page.close();
+}
