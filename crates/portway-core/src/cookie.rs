@@ -140,11 +140,15 @@ pub fn host_cookies_work(scheme: Scheme, domain: &str) -> bool {
     scheme == Scheme::Https || domain == "localhost" || domain.ends_with(".localhost")
 }
 
-/// Whether a name, once white space of any kind is gone, is one of ours in any case.
+/// Whether a name is one of ours in any case, once what stands before it is gone: servers trim every kind of white space,
+/// in UTF-8 or in Latin-1, so that bytes which are not visible ASCII count as such.
 fn is_reserved(name: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(name);
-    let name = text.trim_matches(|c: char| c.is_whitespace() || c.is_control());
-    name.as_bytes()
+    let start = name
+        .iter()
+        .position(u8::is_ascii_graphic)
+        .unwrap_or(name.len());
+    let visible = name.get(start..).unwrap_or_default();
+    visible
         .get(..RESERVED_PREFIX.len())
         .is_some_and(|head| head.eq_ignore_ascii_case(RESERVED_PREFIX))
 }
@@ -155,3 +159,6 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
     }
     bytes
 }
+
+#[cfg(test)]
+mod tests;

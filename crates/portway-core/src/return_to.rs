@@ -21,3 +21,6 @@ pub fn is_safe(path: &[u8]) -> bool {
 pub fn or_root(path: &str) -> &str {
     if is_safe(path.as_bytes()) { path } else { "/" }
 }
+
+#[cfg(test)]
+mod tests;
