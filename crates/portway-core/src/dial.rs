@@ -135,8 +135,13 @@ impl DialRules {
         if allowed.peek().is_none() {
             return Err(DialRefusal::NotAllowed);
         }
-        // A wide range (a container network) must not open the machine's own foot in it; naming the address does.
-        if local && !ip.is_loopback() && !allowed.any(Cidr::is_single) {
+        // A wide range (a container network, or everything) must not open the machine's own foot in it; naming the
+        // address does, and for loopback naming loopback.
+        let names = |range: &Cidr| match ip.is_loopback() {
+            true => range.base.is_loopback(),
+            false => !local || range.is_single(),
+        };
+        if !allowed.any(names) {
             return Err(DialRefusal::Local);
         }
         Ok(SocketAddr::new(ip, port))
@@ -150,14 +155,18 @@ impl DialRules {
     fn is_own(&self, ip: IpAddr, port: u16, local: bool) -> bool {
         let here = local || ip.is_loopback();
         self.own.iter().any(|own| {
+            let own_ip = own.ip().to_canonical();
             own.port() == port
-                && (own.ip() == ip || here && (own.ip().is_unspecified() || own.ip().is_loopback()))
+                && (own_ip == ip || here && (own_ip.is_unspecified() || own_ip.is_loopback()))
         })
     }
 }
 
 /// Classes that no configuration opens: they are never a workspace, or only another spelling of one.
 fn never(ip: IpAddr) -> bool {
+    if METADATA.contains(&ip) {
+        return true;
+    }
     match ip {
         IpAddr::V4(ip) => {
             ip.is_unspecified()
@@ -175,17 +184,24 @@ fn never(ip: IpAddr) -> bool {
                 || head[0] & 0xffc0 == 0xfec0 // site-local, deprecated
                 || ip.to_ipv4_mapped().is_some()
                 || (ip != Ipv6Addr::LOCALHOST && head[..6] == [0; 6]) // v4-compatible
+                || head[..6] == [0, 0, 0, 0, 0xffff, 0] // v4-translated (RFC 2765)
                 || head[..6] == [0x64, 0xff9b, 0, 0, 0, 0] // NAT64
                 || head[..3] == [0x64, 0xff9b, 1] // NAT64, local use
                 || head[0] == 0x2002 // 6to4
                 || (head[0] == 0x2001 && head[1] == 0) // Teredo
-                || METADATA_V6 == ip
         }
     }
 }
 
-/// The EC2 metadata service over IPv6; its IPv4 twin is link-local.
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+/// Metadata services, which hand out a machine's credentials, where they are not link-local: Alibaba, Azure, Oracle, then
+/// AWS and Google over IPv6.
+const METADATA: [IpAddr; 5] = [
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+];
 
 /// Both families of this machine, in the order they are tried.
 pub const LOOPBACK: [IpAddr; 2] = [
