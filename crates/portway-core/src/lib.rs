@@ -18,5 +18,8 @@ pub mod snapshot;
 pub mod ticket;
 pub mod workspace;
 
+#[cfg(test)]
+mod testing;
+
 /// Seconds since the Unix epoch. Always an argument here: the caller owns the clock.
 pub type Timestamp = u64;

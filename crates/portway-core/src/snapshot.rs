@@ -241,11 +241,8 @@ impl Snapshot {
             return events;
         };
         let empty = Arc::new(PortTable::new());
-        for key in self
-            .ports
-            .keys()
-            .filter(|key| !own.ports.iter().any(|(new, _)| new == *key))
-        {
+        let configured: BTreeSet<Arc<str>> = own.ports.iter().map(|(key, _)| key.clone()).collect();
+        for key in self.ports.keys().filter(|key| !configured.contains(*key)) {
             events.push(Event::Ports {
                 key: key.clone(),
                 table: empty.clone(),
