@@ -56,13 +56,7 @@ pub struct Refused;
 /// # Errors
 /// [`Refused`] for every other page.
 pub fn check(asking: &Asking<'_>, names: &Names, target: &Target) -> Result<(), Refused> {
-    let once = [
-        asking.origin,
-        asking.referer,
-        asking.site,
-        asking.mode,
-        asking.dest,
-    ];
+    let once = [asking.origin, asking.referer, asking.site, asking.mode, asking.dest];
     if once.contains(&Once::Twice) {
         return Err(Refused);
     }
@@ -70,11 +64,7 @@ pub fn check(asking: &Asking<'_>, names: &Names, target: &Target) -> Result<(), 
         return Ok(());
     }
     if let Once::One(origin) = asking.origin {
-        return if is_sibling(names, target, origin) {
-            Ok(())
-        } else {
-            Err(Refused)
-        };
+        return if is_sibling(names, target, origin) { Ok(()) } else { Err(Refused) };
     }
     let safe = asking.method == b"GET" || asking.method == b"HEAD";
     if asking.site == Once::Absent || asking.websocket || !safe {
@@ -85,8 +75,7 @@ pub fn check(asking: &Asking<'_>, names: &Names, target: &Target) -> Result<(), 
     {
         return Ok(());
     }
-    let top_level =
-        asking.method == b"GET" && asking.mode.is("navigate") && asking.dest.is("document");
+    let top_level = asking.method == b"GET" && asking.mode.is("navigate") && asking.dest.is("document");
     if top_level { Ok(()) } else { Err(Refused) }
 }
 
@@ -99,12 +88,7 @@ pub fn is_sibling(names: &Names, target: &Target, origin: &[u8]) -> bool {
 }
 
 /// Whether a request is a navigation, the only kind that is ever redirected to a login (R17).
-pub fn is_navigation(
-    method: &[u8],
-    websocket: bool,
-    mode: Once<'_>,
-    accept: Option<&[u8]>,
-) -> bool {
+pub fn is_navigation(method: &[u8], websocket: bool, mode: Once<'_>, accept: Option<&[u8]>) -> bool {
     if websocket || (method != b"GET" && method != b"HEAD") {
         return false;
     }
@@ -116,24 +100,14 @@ pub fn is_navigation(
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack
-        .windows(needle.len())
-        .any(|part| part.eq_ignore_ascii_case(needle))
+    haystack.windows(needle.len()).any(|part| part.eq_ignore_ascii_case(needle))
 }
 
-/// `https://host:port` of a URL.
-fn origin_part(url: &[u8]) -> &[u8] {
-    let Some(start) = url
-        .windows(3)
-        .position(|part| part == b"://")
-        .map(|at| at + 3)
-    else {
+/// `https://host:port` of a URL; all of it where it has no path.
+pub fn origin_part(url: &[u8]) -> &[u8] {
+    let Some(start) = url.windows(3).position(|part| part == b"://").map(|at| at + 3) else {
         return url;
     };
-    let end = url
-        .iter()
-        .skip(start)
-        .position(|b| matches!(b, b'/' | b'?' | b'#'))
-        .map_or(url.len(), |at| start + at);
+    let end = url.iter().skip(start).position(|b| matches!(b, b'/' | b'?' | b'#')).map_or(url.len(), |at| start + at);
     url.get(..end).unwrap_or(url)
 }
