@@ -36,13 +36,8 @@ pub struct ControlCookie {
 
 impl ControlCookie {
     fn matches(&self, name: &[u8], value: &[u8]) -> bool {
-        let bare = value
-            .strip_prefix(b"\"")
-            .and_then(|v| v.strip_suffix(b"\""))
-            .unwrap_or(value);
-        name == self.name.as_bytes()
-            && bare.len() == self.value_len
-            && bare.iter().all(u8::is_ascii_alphanumeric)
+        let bare = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value);
+        name == self.name.as_bytes() && bare.len() == self.value_len && bare.iter().all(u8::is_ascii_alphanumeric)
     }
 }
 
@@ -70,10 +65,7 @@ pub struct Pair<'a> {
 /// Looks for the cookie `name` through all Cookie fields.
 pub fn find<'a>(fields: impl Iterator<Item = &'a [u8]>, name: &str) -> Found<'a> {
     let mut found = Found::None;
-    for pair in fields
-        .flat_map(pairs)
-        .filter(|pair| pair.name == name.as_bytes())
-    {
+    for pair in fields.flat_map(pairs).filter(|pair| pair.name == name.as_bytes()) {
         found = match found {
             Found::None => Found::One(pair.value),
             Found::One(_) | Found::Many => Found::Many,
@@ -115,9 +107,8 @@ pub fn set_cookie(field: &[u8]) -> Option<Cow<'_, [u8]>> {
     if is_reserved(name) || is_reserved(trim(first).strip_prefix(b"=").unwrap_or_default()) {
         return None;
     }
-    let is_domain = |part: &[u8]| {
-        trim(part.split(|b| *b == b'=').next().unwrap_or_default()).eq_ignore_ascii_case(b"domain")
-    };
+    let is_domain =
+        |part: &[u8]| trim(part.split(|b| *b == b'=').next().unwrap_or_default()).eq_ignore_ascii_case(b"domain");
     if !parts.clone().any(is_domain) {
         return Some(Cow::Borrowed(field));
     }
@@ -143,14 +134,9 @@ pub fn host_cookies_work(scheme: Scheme, domain: &str) -> bool {
 /// Whether a name is one of ours in any case, once what stands before it is gone: servers trim every kind of white space,
 /// in UTF-8 or in Latin-1, so that bytes which are not visible ASCII count as such.
 fn is_reserved(name: &[u8]) -> bool {
-    let start = name
-        .iter()
-        .position(u8::is_ascii_graphic)
-        .unwrap_or(name.len());
+    let start = name.iter().position(u8::is_ascii_graphic).unwrap_or(name.len());
     let visible = name.get(start..).unwrap_or_default();
-    visible
-        .get(..RESERVED_PREFIX.len())
-        .is_some_and(|head| head.eq_ignore_ascii_case(RESERVED_PREFIX))
+    visible.get(..RESERVED_PREFIX.len()).is_some_and(|head| head.eq_ignore_ascii_case(RESERVED_PREFIX))
 }
 
 fn trim(mut bytes: &[u8]) -> &[u8] {

@@ -30,9 +30,7 @@ impl FromStr for Cidr {
     type Err = CidrError;
 
     fn from_str(text: &str) -> Result<Self, CidrError> {
-        let refuse = || CidrError {
-            text: text.to_owned(),
-        };
+        let refuse = || CidrError { text: text.to_owned() };
         let (base, bits) = match text.split_once('/') {
             Some((base, bits)) => (base, Some(bits)),
             None => (text, None),
@@ -40,19 +38,13 @@ impl FromStr for Cidr {
         let base: IpAddr = base.parse().map_err(|_| refuse())?;
         let most = if base.is_ipv4() { 32 } else { 128 };
         let bits = match bits {
-            Some(text) => text
-                .parse::<u8>()
-                .ok()
-                .filter(|n| *n <= most && *text == n.to_string())
-                .ok_or_else(refuse)?,
+            Some(text) => {
+                text.parse::<u8>().ok().filter(|n| *n <= most && *text == n.to_string()).ok_or_else(refuse)?
+            }
             None => most,
         };
         let range = Self { base, bits };
-        if range.mask(base) == number(base) {
-            Ok(range)
-        } else {
-            Err(refuse())
-        }
+        if range.mask(base) == number(base) { Ok(range) } else { Err(refuse()) }
     }
 }
 
@@ -76,11 +68,7 @@ impl Cidr {
     fn mask(&self, ip: IpAddr) -> u128 {
         let width: u32 = if ip.is_ipv4() { 32 } else { 128 };
         let keep = u32::from(self.bits);
-        if keep == 0 {
-            0
-        } else {
-            number(ip) >> (width - keep) << (width - keep)
-        }
+        if keep == 0 { 0 } else { number(ip) >> (width - keep) << (width - keep) }
     }
 }
 
@@ -127,11 +115,7 @@ impl DialRules {
         if self.is_own(ip, port, local) {
             return Err(DialRefusal::Own);
         }
-        let mut allowed = self
-            .allow
-            .iter()
-            .filter(|range| range.contains(ip))
-            .peekable();
+        let mut allowed = self.allow.iter().filter(|range| range.contains(ip)).peekable();
         if allowed.peek().is_none() {
             return Err(DialRefusal::NotAllowed);
         }
@@ -156,8 +140,7 @@ impl DialRules {
         let here = local || ip.is_loopback();
         self.own.iter().any(|own| {
             let own_ip = own.ip().to_canonical();
-            own.port() == port
-                && (own_ip == ip || here && (own_ip.is_unspecified() || own_ip.is_loopback()))
+            own.port() == port && (own_ip == ip || here && (own_ip.is_unspecified() || own_ip.is_loopback()))
         })
     }
 }
@@ -204,7 +187,4 @@ const METADATA: [IpAddr; 5] = [
 ];
 
 /// Both families of this machine, in the order they are tried.
-pub const LOOPBACK: [IpAddr; 2] = [
-    IpAddr::V4(Ipv4Addr::LOCALHOST),
-    IpAddr::V6(Ipv6Addr::LOCALHOST),
-];
+pub const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];

@@ -155,9 +155,7 @@ pub enum NameError {
     )]
     ReadsAsPort { id: String, pattern: String },
     /// The control host comes first, so a workspace can never answer there.
-    #[error(
-        "`{name}` is the host people log in on, so it cannot be a workspace's; choose another id"
-    )]
+    #[error("`{name}` is the host people log in on, so it cannot be a workspace's; choose another id")]
     IsControl { name: String },
 }
 
@@ -173,18 +171,11 @@ impl Names {
         if host == self.control.host {
             // On another port too it is no workspace's: cookies do not separate ports (RFC 6265 8.5).
             let ours = port_fits(port, self.control.scheme, self.control.port);
-            return if ours {
-                Ok(Place::Control)
-            } else {
-                Err(HostError::NotOurs)
-            };
+            return if ours { Ok(Place::Control) } else { Err(HostError::NotOurs) };
         }
         let mut found = HostError::NotOurs;
         for (index, domain) in self.domains.iter().enumerate() {
-            let Some(label) = host
-                .strip_suffix(domain.name.as_str())
-                .and_then(|rest| rest.strip_suffix('.'))
-            else {
+            let Some(label) = host.strip_suffix(domain.name.as_str()).and_then(|rest| rest.strip_suffix('.')) else {
                 continue;
             };
             if !port_fits(port, domain.scheme, domain.port) {
@@ -199,13 +190,7 @@ impl Names {
                 PortForm::Number { port, tls } => (port, tls),
             };
             let workspace = workspace.to_owned();
-            return Ok(Place::Workspace(Target {
-                host,
-                workspace,
-                port,
-                tls,
-                domain: index,
-            }));
+            return Ok(Place::Workspace(Target { host, workspace, port, tls, domain: index }));
         }
         Err(found)
     }
@@ -226,16 +211,9 @@ impl Names {
     ///
     /// # Errors
     /// [`NameError`] where DNS could not carry the name or it would read as another.
-    pub fn host(
-        &self,
-        domain: usize,
-        workspace: &str,
-        form: PortForm,
-    ) -> Result<String, NameError> {
+    pub fn host(&self, domain: usize, workspace: &str, form: PortForm) -> Result<String, NameError> {
         let Some(domain) = self.domains.get(domain) else {
-            return Err(NameError::BadId {
-                id: workspace.to_owned(),
-            });
+            return Err(NameError::BadId { id: workspace.to_owned() });
         };
         domain.check_id(workspace)?;
         let label = domain.pattern.write(&workspace.to_ascii_lowercase(), form);
@@ -243,10 +221,7 @@ impl Names {
             return Err(NameError::BadId { id: label });
         }
         if label.len() > LABEL_MAX {
-            return Err(NameError::LabelTooLong {
-                length: label.len(),
-                label,
-            });
+            return Err(NameError::LabelTooLong { length: label.len(), label });
         }
         let name = format!("{label}.{}", domain.name);
         if name.len() > NAME_MAX {
@@ -291,10 +266,7 @@ impl Domain {
         }
         let lower = id.to_ascii_lowercase();
         if !matches!(self.pattern.read(&lower), Some((_, PortForm::Default))) {
-            return Err(NameError::ReadsAsPort {
-                id: id.to_owned(),
-                pattern: self.pattern.to_string(),
-            });
+            return Err(NameError::ReadsAsPort { id: id.to_owned(), pattern: self.pattern.to_string() });
         }
         Ok(())
     }
@@ -316,50 +288,32 @@ pub(crate) fn valid_id(id: &str) -> bool {
     bytes.len() <= LABEL_MAX
         && edge(bytes.first())
         && edge(bytes.last())
-        && bytes
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
         && !is_punycode(id)
 }
 
 /// Whether browsers would read a label as punycode (RFC 5890 2.3.2.1) and refuse or change it.
 fn is_punycode(label: &str) -> bool {
-    label
-        .as_bytes()
-        .get(..4)
-        .is_some_and(|head| head.eq_ignore_ascii_case(b"xn--"))
+    label.as_bytes().get(..4).is_some_and(|head| head.eq_ignore_ascii_case(b"xn--"))
 }
 
 /// A port in its one canonical spelling: decimal, 1 to 65535, no sign, no leading zero.
 pub fn canonical_port(text: &str) -> Option<u16> {
-    let canonical = !text.starts_with('0')
-        && (1..=5).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_digit());
+    let canonical = !text.starts_with('0') && (1..=5).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
     if canonical { text.parse().ok() } else { None }
 }
 
 fn split_authority(text: &str) -> Result<(&str, Option<u16>), HostError> {
     let (host, port) = match text.split_once(':') {
-        Some((host, port)) => (
-            host,
-            Some(canonical_port(port).ok_or(HostError::Malformed)?),
-        ),
+        Some((host, port)) => (host, Some(canonical_port(port).ok_or(HostError::Malformed)?)),
         None => (text, None),
     };
     let well_formed = !host.is_empty()
         && host.len() <= NAME_MAX
-        && host
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.' || b == b'_')
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.' || b == b'_')
         && !host.ends_with('.')
-        && host
-            .split('.')
-            .all(|label| !label.is_empty() && label.len() <= LABEL_MAX);
-    if well_formed {
-        Ok((host, port))
-    } else {
-        Err(HostError::Malformed)
-    }
+        && host.split('.').all(|label| !label.is_empty() && label.len() <= LABEL_MAX);
+    if well_formed { Ok((host, port)) } else { Err(HostError::Malformed) }
 }
 
 fn port_fits(port: Option<u16>, scheme: Scheme, public: u16) -> bool {

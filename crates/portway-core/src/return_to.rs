@@ -12,9 +12,7 @@ pub fn is_safe(path: &[u8]) -> bool {
     path.len() <= MAX
         && path.first() == Some(&b'/')
         && second != Some(&b'/')
-        && path
-            .iter()
-            .all(|b| matches!(b, 0x21..=0x7e) && *b != b'\\' && *b != b'#')
+        && path.iter().all(|b| matches!(b, 0x21..=0x7e) && *b != b'\\' && *b != b'#')
 }
 
 /// `path` if it is safe, `/` otherwise.

@@ -61,12 +61,7 @@ impl Secret {
     }
 
     fn checksum(&self) -> String {
-        let mut sum = URL_SAFE_NO_PAD.encode(
-            Sha256::new()
-                .chain_update(b"pwy")
-                .chain_update(self.0)
-                .finalize(),
-        );
+        let mut sum = URL_SAFE_NO_PAD.encode(Sha256::new().chain_update(b"pwy").chain_update(self.0).finalize());
         sum.truncate(CHECKSUM_LEN);
         sum
     }
@@ -108,20 +103,14 @@ mod tests {
         let secret = Secret::new([7; 32]);
         assert_eq!(Secret::read(secret.text().as_bytes()), Some(secret));
         let token = secret.token_text();
-        assert_eq!(
-            token.len(),
-            TOKEN_PREFIX.len() + SECRET_TEXT_LEN + CHECKSUM_LEN
-        );
+        assert_eq!(token.len(), TOKEN_PREFIX.len() + SECRET_TEXT_LEN + CHECKSUM_LEN);
         assert_eq!(Secret::read_token(token.as_bytes()), Some(secret));
         for index in 0..token.len() {
             let mut typo = token.clone().into_bytes();
             typo[index] = if typo[index] == b'A' { b'B' } else { b'A' };
             assert_eq!(Secret::read_token(&typo), None, "typo at {index}");
         }
-        assert_eq!(
-            Secret::read_token(&token.as_bytes()[..token.len() - 1]),
-            None
-        );
+        assert_eq!(Secret::read_token(&token.as_bytes()[..token.len() - 1]), None);
         assert_eq!(Secret::read_token(format!("{token}A").as_bytes()), None);
         assert_eq!(Secret::read(b""), None);
     }
@@ -130,10 +119,7 @@ mod tests {
     fn hashes_differ_and_debug_shows_nothing() {
         let (one, two) = (Secret::new([1; 32]), Secret::new([2; 32]));
         assert!(one.hash().same(&one.hash()) && !one.hash().same(&two.hash()));
-        assert_eq!(
-            SecretHash::read(one.hash().text().as_bytes()),
-            Some(one.hash())
-        );
+        assert_eq!(SecretHash::read(one.hash().text().as_bytes()), Some(one.hash()));
         assert_eq!(format!("{one:?}{:?}", one.hash()), "Secret(…)SecretHash(…)");
     }
 }

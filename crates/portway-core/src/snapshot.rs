@@ -160,11 +160,7 @@ impl Snapshot {
                 self.workspaces.insert(new.key.clone(), new);
             }
             Event::WorkspaceGone { key, source } => {
-                if self
-                    .workspaces
-                    .get(&key)
-                    .is_some_and(|old| old.source == source)
-                {
+                if self.workspaces.get(&key).is_some_and(|old| old.source == source) {
                     self.workspaces.remove(&key);
                     diff.workspaces.insert(key);
                 }
@@ -226,15 +222,8 @@ impl Snapshot {
         let mut events = Vec::new();
         let source = listing.source;
         let keys: BTreeSet<Arc<str>> = listing.workspaces.iter().map(|w| w.key.clone()).collect();
-        for old in self
-            .workspaces
-            .values()
-            .filter(|old| old.source == source && !keys.contains(&old.key))
-        {
-            events.push(Event::WorkspaceGone {
-                key: old.key.clone(),
-                source: source.clone(),
-            });
+        for old in self.workspaces.values().filter(|old| old.source == source && !keys.contains(&old.key)) {
+            events.push(Event::WorkspaceGone { key: old.key.clone(), source: source.clone() });
         }
         events.extend(listing.workspaces.into_iter().map(Event::Workspace));
         let Some(own) = listing.own else {
@@ -243,46 +232,20 @@ impl Snapshot {
         let empty = Arc::new(PortTable::new());
         let configured: BTreeSet<Arc<str>> = own.ports.iter().map(|(key, _)| key.clone()).collect();
         for key in self.ports.keys().filter(|key| !configured.contains(*key)) {
-            events.push(Event::Ports {
-                key: key.clone(),
-                table: empty.clone(),
-            });
+            events.push(Event::Ports { key: key.clone(), table: empty.clone() });
         }
-        events.extend(
-            own.ports
-                .into_iter()
-                .map(|(key, table)| Event::Ports { key, table }),
-        );
+        events.extend(own.ports.into_iter().map(|(key, table)| Event::Ports { key, table }));
 
         let users: BTreeSet<UserId> = own.users.iter().map(|user| user.id.clone()).collect();
-        events.extend(
-            self.users
-                .keys()
-                .filter(|id| !users.contains(*id))
-                .cloned()
-                .map(Event::UserGone),
-        );
+        events.extend(self.users.keys().filter(|id| !users.contains(*id)).cloned().map(Event::UserGone));
         events.extend(own.users.into_iter().map(Event::User));
 
-        let sessions: BTreeSet<SecretHash> =
-            own.sessions.iter().map(|session| session.hash).collect();
-        events.extend(
-            self.sessions
-                .keys()
-                .filter(|hash| !sessions.contains(hash))
-                .copied()
-                .map(Event::SessionGone),
-        );
+        let sessions: BTreeSet<SecretHash> = own.sessions.iter().map(|session| session.hash).collect();
+        events.extend(self.sessions.keys().filter(|hash| !sessions.contains(hash)).copied().map(Event::SessionGone));
         events.extend(own.sessions.into_iter().map(Event::Session));
 
         let tokens: BTreeSet<SecretHash> = own.tokens.iter().map(|token| token.hash).collect();
-        events.extend(
-            self.tokens
-                .keys()
-                .filter(|hash| !tokens.contains(hash))
-                .copied()
-                .map(Event::TokenGone),
-        );
+        events.extend(self.tokens.keys().filter(|hash| !tokens.contains(hash)).copied().map(Event::TokenGone));
         events.extend(own.tokens.into_iter().map(Event::Token));
         events
     }
@@ -315,8 +278,6 @@ pub struct Update {
 
 impl fmt::Debug for Update {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Update")
-            .field("diff", &self.diff)
-            .finish_non_exhaustive()
+        f.debug_struct("Update").field("diff", &self.diff).finish_non_exhaustive()
     }
 }

@@ -43,22 +43,11 @@ pub(crate) fn workspace(key: &str, owner: Option<&str>) -> Workspace {
 }
 
 pub(crate) fn session(n: u8, user: &str, host: &str, expires_at: u64) -> Arc<HostSession> {
-    Arc::new(HostSession {
-        hash: hash(n),
-        user: user.into(),
-        host: host.into(),
-        expires_at,
-    })
+    Arc::new(HostSession { hash: hash(n), user: user.into(), host: host.into(), expires_at })
 }
 
 pub(crate) fn token(n: u8, user: &str, workspace: &str, port: u16, expires_at: u64) -> Arc<Token> {
-    Arc::new(Token {
-        hash: hash(n),
-        user: user.into(),
-        workspace: workspace.into(),
-        port,
-        expires_at,
-    })
+    Arc::new(Token { hash: hash(n), user: user.into(), workspace: workspace.into(), port, expires_at })
 }
 
 fn any_of<const N: usize>(names: [&'static str; N]) -> impl Strategy<Value = Arc<str>> {
@@ -66,12 +55,7 @@ fn any_of<const N: usize>(names: [&'static str; N]) -> impl Strategy<Value = Arc
 }
 
 fn level() -> impl Strategy<Value = Level> {
-    prop::sample::select(vec![
-        Level::Owner,
-        Level::Users,
-        Level::Authenticated,
-        Level::Public,
-    ])
+    prop::sample::select(vec![Level::Owner, Level::Users, Level::Authenticated, Level::Public])
 }
 
 fn scheme() -> impl Strategy<Value = Scheme> {
@@ -80,15 +64,8 @@ fn scheme() -> impl Strategy<Value = Scheme> {
 
 fn any_workspace(source: impl Strategy<Value = Arc<str>>) -> impl Strategy<Value = Arc<Workspace>> {
     let state = prop_oneof![3 => Just(State::Running), 1 => Just(State::Stopped)];
-    (
-        any_of(KEYS),
-        prop::option::weighted(0.8, any_of(USERS)),
-        state,
-        1..3_u8,
-        1..3_u8,
-        source,
-    )
-        .prop_map(|(key, owner, state, address, generation, source)| {
+    (any_of(KEYS), prop::option::weighted(0.8, any_of(USERS)), state, 1..3_u8, 1..3_u8, source).prop_map(
+        |(key, owner, state, address, generation, source)| {
             Arc::new(Workspace {
                 owner,
                 state,
@@ -97,57 +74,31 @@ fn any_workspace(source: impl Strategy<Value = Arc<str>>) -> impl Strategy<Value
                 source,
                 ..workspace(&key, None)
             })
-        })
+        },
+    )
 }
 
 fn any_table() -> impl Strategy<Value = Arc<PortTable>> {
     let users = prop::collection::btree_set(any_of(USERS), 0..2);
-    let profile = prop::option::of(prop::sample::select(vec![
-        Profile::Localhost,
-        Profile::Public,
-    ]));
-    let policy = (level(), users, profile, prop::option::of(scheme())).prop_map(
-        |(level, users, profile, scheme)| PortPolicy {
-            level,
-            users,
-            profile,
-            scheme,
-        },
-    );
-    prop::collection::btree_map(prop::sample::select(PORTS.to_vec()), policy, 0..3)
-        .prop_map(Arc::new)
+    let profile = prop::option::of(prop::sample::select(vec![Profile::Localhost, Profile::Public]));
+    let policy = (level(), users, profile, prop::option::of(scheme()))
+        .prop_map(|(level, users, profile, scheme)| PortPolicy { level, users, profile, scheme });
+    prop::collection::btree_map(prop::sample::select(PORTS.to_vec()), policy, 0..3).prop_map(Arc::new)
 }
 
 fn any_user() -> impl Strategy<Value = Arc<User>> {
-    (any_of(USERS), prop::bool::weighted(0.2))
-        .prop_map(|(id, suspended)| Arc::new(User { id, suspended }))
+    (any_of(USERS), prop::bool::weighted(0.2)).prop_map(|(id, suspended)| Arc::new(User { id, suspended }))
 }
 
 fn any_session() -> impl Strategy<Value = Arc<HostSession>> {
-    let host = (
-        prop::sample::select(KEYS.to_vec()),
-        prop::sample::select(PORTS.to_vec()),
-    );
-    (
-        0..3_u8,
-        prop::sample::select(USERS.to_vec()),
-        host,
-        50..150_u64,
-    )
+    let host = (prop::sample::select(KEYS.to_vec()), prop::sample::select(PORTS.to_vec()));
+    (0..3_u8, prop::sample::select(USERS.to_vec()), host, 50..150_u64)
         .prop_map(|(n, user, (key, port), end)| session(n, user, &target(key, port).host, end))
 }
 
 fn any_token() -> impl Strategy<Value = Arc<Token>> {
-    let scope = (
-        prop::sample::select(KEYS.to_vec()),
-        prop::sample::select(PORTS.to_vec()),
-    );
-    (
-        10..13_u8,
-        prop::sample::select(USERS.to_vec()),
-        scope,
-        50..150_u64,
-    )
+    let scope = (prop::sample::select(KEYS.to_vec()), prop::sample::select(PORTS.to_vec()));
+    (10..13_u8, prop::sample::select(USERS.to_vec()), scope, 50..150_u64)
         .prop_map(|(n, user, (key, port), end)| token(n, user, key, port, end))
 }
 
@@ -176,31 +127,22 @@ pub(crate) fn any_listing() -> impl Strategy<Value = Listing> {
     (prop::sample::select(SOURCES.to_vec()), own)
         .prop_flat_map(|(source, (ports, users, sessions, tokens))| {
             let workspaces = prop::collection::vec(any_workspace(Just(source.into())), 0..3);
-            (
-                Just(source),
-                workspaces,
-                Just((ports, users, sessions, tokens)),
-            )
+            (Just(source), workspaces, Just((ports, users, sessions, tokens)))
         })
-        .prop_map(
-            |(source, workspaces, (ports, users, sessions, tokens))| Listing {
-                source: source.into(),
-                workspaces: once_each(workspaces, |w| w.key.clone()),
-                own: (source == "sqlite").then(|| OwnState {
-                    ports: once_each(ports, |(key, _)| key.clone()),
-                    users: once_each(users, |user| user.id.clone()),
-                    sessions: once_each(sessions, |session| session.hash),
-                    tokens: once_each(tokens, |token| token.hash),
-                }),
-            },
-        )
+        .prop_map(|(source, workspaces, (ports, users, sessions, tokens))| Listing {
+            source: source.into(),
+            workspaces: once_each(workspaces, |w| w.key.clone()),
+            own: (source == "sqlite").then(|| OwnState {
+                ports: once_each(ports, |(key, _)| key.clone()),
+                users: once_each(users, |user| user.id.clone()),
+                sessions: once_each(sessions, |session| session.hash),
+                tokens: once_each(tokens, |token| token.hash),
+            }),
+        })
 }
 
 /// A listing holds each key once.
 fn once_each<T, K: Ord>(items: Vec<T>, key: impl Fn(&T) -> K) -> Vec<T> {
     let mut seen = BTreeSet::new();
-    items
-        .into_iter()
-        .filter(|item| seen.insert(key(item)))
-        .collect()
+    items.into_iter().filter(|item| seen.insert(key(item))).collect()
 }

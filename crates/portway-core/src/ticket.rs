@@ -45,12 +45,7 @@ impl Ticket {
     ///
     /// # Errors
     /// [`TicketError`] names the first binding that does not hold.
-    pub fn check(
-        &self,
-        host: &str,
-        nonce: Option<&Secret>,
-        now: Timestamp,
-    ) -> Result<(), TicketError> {
+    pub fn check(&self, host: &str, nonce: Option<&Secret>, now: Timestamp) -> Result<(), TicketError> {
         if now >= self.expires_at {
             return Err(TicketError::Expired);
         }
@@ -80,10 +75,7 @@ mod tests {
             expires_at: 100,
         };
         assert_eq!(ticket.check("3000-a.example.com", Some(&nonce), 99), Ok(()));
-        assert_eq!(
-            ticket.check("3000-a.example.com", Some(&nonce), 100),
-            Err(TicketError::Expired)
-        );
+        assert_eq!(ticket.check("3000-a.example.com", Some(&nonce), 100), Err(TicketError::Expired));
         for host in [
             "5000-a.example.com",
             "example.com",
@@ -92,19 +84,9 @@ mod tests {
             "3000-a.example.co",
             "3000-A.example.com",
         ] {
-            assert_eq!(
-                ticket.check(host, Some(&nonce), 99),
-                Err(TicketError::WrongHost),
-                "{host}"
-            );
+            assert_eq!(ticket.check(host, Some(&nonce), 99), Err(TicketError::WrongHost), "{host}");
         }
-        assert_eq!(
-            ticket.check("3000-a.example.com", None, 99),
-            Err(TicketError::WrongBrowser)
-        );
-        assert_eq!(
-            ticket.check("3000-a.example.com", Some(&Secret::new([4; 32])), 99),
-            Err(TicketError::WrongBrowser)
-        );
+        assert_eq!(ticket.check("3000-a.example.com", None, 99), Err(TicketError::WrongBrowser));
+        assert_eq!(ticket.check("3000-a.example.com", Some(&Secret::new([4; 32])), 99), Err(TicketError::WrongBrowser));
     }
 }

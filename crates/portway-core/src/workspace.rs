@@ -48,9 +48,7 @@ pub enum Address {
 
 /// Why an address text was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{text}` is not an address: give an IP address in its usual spelling or a DNS name, without a port"
-)]
+#[error("`{text}` is not an address: give an IP address in its usual spelling or a DNS name, without a port")]
 pub struct AddressError {
     pub text: String,
 }
@@ -61,13 +59,8 @@ impl FromStr for Address {
     /// Accepts canonical IP literals and DNS names; refuses every other spelling of an address (`2130706433`, `0x7f.1`,
     /// `127.1`, zone ids), which resolvers would quietly turn into one (R34).
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        let refuse = || AddressError {
-            text: text.to_owned(),
-        };
-        let bare = text
-            .strip_prefix('[')
-            .and_then(|t| t.strip_suffix(']'))
-            .unwrap_or(text);
+        let refuse = || AddressError { text: text.to_owned() };
+        let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
         if let Ok(ip) = bare.parse::<IpAddr>() {
             if bare.len() != text.len() && ip.is_ipv4() {
                 return Err(refuse());
@@ -82,16 +75,13 @@ impl FromStr for Address {
         }
         let label_ok = |label: &str| {
             (1..=63).contains(&label.len())
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
                 && !label.starts_with('-')
                 && !label.ends_with('-')
         };
         // inet_aton reads names whose last label is a number as addresses.
         let numeric = |label: &str| {
-            label.bytes().all(|b| b.is_ascii_digit())
-                || label.get(..2).is_some_and(|h| h.eq_ignore_ascii_case("0x"))
+            label.bytes().all(|b| b.is_ascii_digit()) || label.get(..2).is_some_and(|h| h.eq_ignore_ascii_case("0x"))
         };
         let mut labels = text.split('.');
         let last = labels.next_back().unwrap_or_default();
@@ -128,9 +118,7 @@ impl FromStr for Profile {
         match text {
             "localhost" => Ok(Self::Localhost),
             "public" => Ok(Self::Public),
-            other => Err(format!(
-                "`{other}` is not a profile: use `localhost` or `public`"
-            )),
+            other => Err(format!("`{other}` is not a profile: use `localhost` or `public`")),
         }
     }
 }
@@ -190,9 +178,7 @@ impl FromStr for Level {
             "users" => Ok(Self::Users),
             "authenticated" => Ok(Self::Authenticated),
             "public" => Ok(Self::Public),
-            other => Err(format!(
-                "`{other}` is not a share level: use `owner`, `users`, `authenticated` or `public`"
-            )),
+            other => Err(format!("`{other}` is not a share level: use `owner`, `users`, `authenticated` or `public`")),
         }
     }
 }

@@ -8,10 +8,7 @@ use super::*;
 const CANARY: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 
 fn control() -> ControlCookie {
-    ControlCookie {
-        name: "session".to_owned(),
-        value_len: 26,
-    }
+    ControlCookie { name: "session".to_owned(), value_len: 26 }
 }
 
 fn find_in<'a>(fields: &[&'a str]) -> Found<'a> {
@@ -19,8 +16,7 @@ fn find_in<'a>(fields: &[&'a str]) -> Found<'a> {
 }
 
 fn strip_text(field: &str) -> Option<String> {
-    strip(field.as_bytes(), Some(&control()))
-        .map(|kept| String::from_utf8(kept.into_owned()).unwrap())
+    strip(field.as_bytes(), Some(&control())).map(|kept| String::from_utf8(kept.into_owned()).unwrap())
 }
 
 fn set_cookie_text(field: &str) -> Option<String> {
@@ -84,18 +80,9 @@ fn nothing_that_only_looks_like_the_session_authenticates() {
     ] {
         assert_eq!(find_in(&[field]), Found::None, "{field:?}");
     }
-    assert_eq!(
-        find(
-            [&b"\xa0__Host-portway=v"[..], b"\x85__Host-portway=v"].into_iter(),
-            SESSION
-        ),
-        Found::None
-    );
+    assert_eq!(find([&b"\xa0__Host-portway=v"[..], b"\x85__Host-portway=v"].into_iter(), SESSION), Found::None);
     // `$Version` and `$Path` are cookies like any other.
-    assert_eq!(
-        find_in(&["$Version=1; __Host-portway=v; $Path=/"]),
-        Found::One(b"v")
-    );
+    assert_eq!(find_in(&["$Version=1; __Host-portway=v; $Path=/"]), Found::One(b"v"));
     // Quotes belong to the value, so that no secret reads back from it.
     assert_eq!(find_in(&["__Host-portway=\"v\""]), Found::One(b"\"v\""));
 }
@@ -114,10 +101,7 @@ fn two_sessions_are_nobodys() {
         assert_eq!(find_in(fields), Found::Many, "{fields:?}");
     }
     // A name in another case is no second one, a nameless one neither.
-    assert_eq!(
-        find_in(&["__host-portway=w; __Host-portway=v; =__Host-portway=w"]),
-        Found::One(b"v")
-    );
+    assert_eq!(find_in(&["__host-portway=w; __Host-portway=v; =__Host-portway=w"]), Found::One(b"v"));
     let mut many: Vec<String> = (0..300).map(|n| format!("c{n}={n}")).collect();
     many.insert(150, "__Host-portway=v".to_owned());
     assert_eq!(find_in(&[&many.join("; ")]), Found::One(b"v"));
@@ -135,27 +119,15 @@ fn ours_and_the_control_planes_are_stripped_and_the_rest_stays() {
         (format!("a=1;session={CANARY};b=2"), Some("a=1;b=2")),
         (format!("a=1; session=\"{CANARY}\"; b=2"), Some("a=1; b=2")),
         (format!("a=1; session = {CANARY} ; b=2"), Some("a=1; b=2")),
-        (
-            format!("a=1;\tsession\t=\t{CANARY}\t; b=2"),
-            Some("a=1; b=2"),
-        ),
+        (format!("a=1;\tsession\t=\t{CANARY}\t; b=2"), Some("a=1; b=2")),
         (format!("session={CANARY}; session={CANARY}"), None),
-        (
-            format!("session={CANARY}; session=eyJ1IjoxfQ.x"),
-            Some("session=eyJ1IjoxfQ.x"),
-        ),
+        (format!("session={CANARY}; session=eyJ1IjoxfQ.x"), Some("session=eyJ1IjoxfQ.x")),
         (format!("session={}", CANARY.to_lowercase()), None),
         (format!("session={CANARY}"), None),
         (format!("; ;session={CANARY};"), None),
         (format!("__Host-portway={secret}; a=1"), Some("a=1")),
-        (
-            format!("a=1; __Host-portway={secret};  b = 2 ;c=\"3\""),
-            Some("a=1;  b = 2 ;c=\"3\""),
-        ),
-        (
-            format!("__Host-portway_txn={secret}; __Host-portway_login={secret}"),
-            None,
-        ),
+        (format!("a=1; __Host-portway={secret};  b = 2 ;c=\"3\""), Some("a=1;  b = 2 ;c=\"3\"")),
+        (format!("__Host-portway_txn={secret}; __Host-portway_login={secret}"), None),
         (format!("__HOST-PORTWAY={secret}; a=1"), Some("a=1")),
         (format!("__host-portway_x={secret}; a=1"), Some("a=1")),
         (format!("\u{2000}__Host-portway={secret}; a=1"), Some("a=1")),
@@ -163,27 +135,17 @@ fn ours_and_the_control_planes_are_stripped_and_the_rest_stays() {
         (format!("\x0b__Host-portway={secret}; a=1"), Some("a=1")),
         (format!("=__Host-portway={secret}; a=1"), Some("a=1")),
         (format!("a=1; __Host-portway-{secret}"), Some("a=1")),
-        (
-            format!(" a=1 ;; __Host-portway={secret};; b=2 "),
-            Some("a=1; b=2 "),
-        ),
+        (format!(" a=1 ;; __Host-portway={secret};; b=2 "), Some("a=1; b=2 ")),
     ] {
         let got = strip_text(&field);
         assert_eq!(got.as_deref(), kept, "{field:?}");
         let text = got.unwrap_or_default();
-        assert!(
-            !text.contains(CANARY) && !text.contains(secret),
-            "{field:?}"
-        );
+        assert!(!text.contains(CANARY) && !text.contains(secret), "{field:?}");
     }
     for byte in [0x80_u8, 0x85, 0xa0, 0xff] {
         let mut field = vec![byte];
         field.extend_from_slice(b"__Host-portway=v; a=1");
-        assert_eq!(
-            strip(&field, None).as_deref(),
-            Some(&b"a=1"[..]),
-            "{byte:#x}"
-        );
+        assert_eq!(strip(&field, None).as_deref(), Some(&b"a=1"[..]), "{byte:#x}");
     }
 }
 
@@ -192,8 +154,7 @@ fn the_cookies_of_apps_pass_byte_for_byte() {
     let long = format!("session={CANARY}A");
     let short = format!("session={}", &CANARY[1..]);
     let dashed = format!("session={}-", &CANARY[1..]);
-    let other_name =
-        format!("Session={CANARY}; sessions={CANARY}; sessionid={CANARY}; xsession={CANARY}");
+    let other_name = format!("Session={CANARY}; sessions={CANARY}; sessionid={CANARY}; xsession={CANARY}");
     let in_value = format!("a=session={CANARY}; b=__Host-portway=x");
     for field in [
         "",
@@ -226,21 +187,12 @@ fn the_cookies_of_apps_pass_byte_for_byte() {
         in_value.as_str(),
     ] {
         let kept = strip(field.as_bytes(), Some(&control()));
-        assert!(
-            matches!(kept, Some(Cow::Borrowed(kept)) if kept == field.as_bytes()),
-            "{field:?}"
-        );
+        assert!(matches!(kept, Some(Cow::Borrowed(kept)) if kept == field.as_bytes()), "{field:?}");
     }
     // Without a control plane's cookie to look for, its name is any app's.
     let field = format!("session={CANARY}");
-    assert_eq!(
-        strip(field.as_bytes(), None).as_deref(),
-        Some(field.as_bytes())
-    );
-    assert_eq!(
-        strip(b"a=\xff\xfe; b=\x80", None).as_deref(),
-        Some(&b"a=\xff\xfe; b=\x80"[..])
-    );
+    assert_eq!(strip(field.as_bytes(), None).as_deref(), Some(field.as_bytes()));
+    assert_eq!(strip(b"a=\xff\xfe; b=\x80", None).as_deref(), Some(&b"a=\xff\xfe; b=\x80"[..]));
 }
 
 #[test]
@@ -282,15 +234,9 @@ fn a_domain_is_taken_from_what_a_dev_server_sets() {
         ("a=1; Domain=example.com", "a=1"),
         ("a=1; domain = .EXAMPLE.com", "a=1"),
         ("a=1; DOMAIN=example.com; Path=/", "a=1; Path=/"),
-        (
-            "a=1; Path=/; Domain=example.com; Secure",
-            "a=1; Path=/; Secure",
-        ),
+        ("a=1; Path=/; Domain=example.com; Secure", "a=1; Path=/; Secure"),
         ("a=1; Domain=a.com; Domain=b.com", "a=1"),
-        (
-            "a=1; Domain=a.com; Path=/x; dOmAiN=b.com; HttpOnly",
-            "a=1; Path=/x; HttpOnly",
-        ),
+        ("a=1; Domain=a.com; Path=/x; dOmAiN=b.com; HttpOnly", "a=1; Path=/x; HttpOnly"),
         ("a=1;Domain=example.com;Path=/", "a=1;Path=/"),
         ("a=1;\tDomain\t=\texample.com", "a=1"),
         ("a=1; Domain", "a=1"),
@@ -299,10 +245,7 @@ fn a_domain_is_taken_from_what_a_dev_server_sets() {
         ("a=\"x; Domain=example.com\"", "a=\"x"),
         ("a=1;; Domain=example.com;", "a=1;;"),
         ("; Domain=example.com", ""),
-        (
-            "session=eyJ9; Domain=localhost; SameSite=None",
-            "session=eyJ9; SameSite=None",
-        ),
+        ("session=eyJ9; Domain=localhost; SameSite=None", "session=eyJ9; SameSite=None"),
     ] {
         assert_eq!(set_cookie_text(field).as_deref(), Some(kept), "{field:?}");
     }
@@ -330,10 +273,7 @@ fn what_else_a_dev_server_sets_passes_byte_for_byte() {
         "a=\"q; b\"",
     ] {
         let kept = set_cookie(field.as_bytes());
-        assert!(
-            matches!(kept, Some(Cow::Borrowed(kept)) if kept == field.as_bytes()),
-            "{field:?}"
-        );
+        assert!(matches!(kept, Some(Cow::Borrowed(kept)) if kept == field.as_bytes()), "{field:?}");
     }
     assert_eq!(set_cookie(b"a=\xff; x").as_deref(), Some(&b"a=\xff; x"[..]));
 }
@@ -341,10 +281,7 @@ fn what_else_a_dev_server_sets_passes_byte_for_byte() {
 #[test]
 fn our_own_cookies_are_host_only_secure_and_unreadable_to_scripts() {
     let text = ours(SESSION, "v", 28_800);
-    assert_eq!(
-        text,
-        "__Host-portway=v; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=28800"
-    );
+    assert_eq!(text, "__Host-portway=v; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=28800");
     assert!(ours(TRANSACTION, "", 0).ends_with("Max-Age=0"));
     for name in [SESSION, TRANSACTION, LOGIN] {
         assert_eq!(set_cookie(ours(name, "v", 1).as_bytes()), None, "{name}");
@@ -357,13 +294,7 @@ fn host_cookies_work_over_tls_and_under_localhost() {
     assert!(host_cookies_work(Scheme::Https, "example.com"));
     assert!(host_cookies_work(Scheme::Http, "localhost"));
     assert!(host_cookies_work(Scheme::Http, "portway.localhost"));
-    for domain in [
-        "example.com",
-        "notlocalhost",
-        "localhost.example.com",
-        "portway.localhost.com",
-        "",
-    ] {
+    for domain in ["example.com", "notlocalhost", "localhost.example.com", "portway.localhost.com", ""] {
         assert!(!host_cookies_work(Scheme::Http, domain), "{domain}");
     }
 }

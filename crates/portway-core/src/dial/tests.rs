@@ -4,9 +4,7 @@ use super::*;
 use crate::workspace::Address;
 
 fn open() -> Vec<Cidr> {
-    ["0.0.0.0/0", "::/0"]
-        .map(|text| text.parse().unwrap())
-        .into()
+    ["0.0.0.0/0", "::/0"].map(|text| text.parse().unwrap()).into()
 }
 
 fn rules(allow: &[&str], own: &[&str]) -> DialRules {
@@ -33,10 +31,7 @@ enum Fate {
 }
 
 fn fate(text: &str) -> Fate {
-    let rules = DialRules {
-        allow: open(),
-        own: Vec::new(),
-    };
+    let rules = DialRules { allow: open(), own: Vec::new() };
     let check = |ip: IpAddr| match rules.check(ip, 3000, false) {
         Ok(socket) => {
             assert_eq!(socket, SocketAddr::new(ip, 3000));
@@ -129,10 +124,7 @@ fn no_spelling_of_a_forbidden_address_is_dialled() {
         ("2002:7f00:1::", Fate::Refused(Forbidden)),
         ("2002:a9fe:a9fe::1", Fate::Refused(Forbidden)),
         ("2001::1", Fate::Refused(Forbidden)),
-        (
-            "2001:0:4136:e378:8000:63bf:3fff:fdd2",
-            Fate::Refused(Forbidden),
-        ),
+        ("2001:0:4136:e378:8000:63bf:3fff:fdd2", Fate::Refused(Forbidden)),
         // Nowhere in particular.
         ("0.0.0.0", Fate::Refused(Forbidden)),
         ("0.0.0.1", Fate::Refused(Forbidden)),
@@ -262,23 +254,13 @@ fn ordinary_addresses_are_dialled_where_allowed() {
         "a.0b1",
         "xn--80ak6aa92e.com",
     ] {
-        assert_eq!(
-            text.parse(),
-            Ok(Address::Name(text.to_ascii_lowercase().into())),
-            "{text}"
-        );
+        assert_eq!(text.parse(), Ok(Address::Name(text.to_ascii_lowercase().into())), "{text}");
     }
 }
 
 #[test]
 fn names_and_labels_of_addresses_end_where_dns_does() {
-    let name = |labels: &[usize]| {
-        labels
-            .iter()
-            .map(|n| "a".repeat(*n))
-            .collect::<Vec<_>>()
-            .join(".")
-    };
+    let name = |labels: &[usize]| labels.iter().map(|n| "a".repeat(*n)).collect::<Vec<_>>().join(".");
     for (text, fits) in [
         (name(&[63]), true),
         (name(&[64]), false),
@@ -292,12 +274,9 @@ fn names_and_labels_of_addresses_end_where_dns_does() {
 
 #[test]
 fn addresses_are_printed_as_they_are_read() {
-    for (text, printed) in [
-        ("127.0.0.1", "localhost"),
-        ("10.0.0.5", "10.0.0.5"),
-        ("[FD00::1]", "fd00::1"),
-        ("Box.Example", "box.example"),
-    ] {
+    for (text, printed) in
+        [("127.0.0.1", "localhost"), ("10.0.0.5", "10.0.0.5"), ("[FD00::1]", "fd00::1"), ("Box.Example", "box.example")]
+    {
         let address: Address = text.parse().unwrap();
         assert_eq!(address.to_string(), printed);
         assert_eq!(printed.parse(), Ok(address));
@@ -308,11 +287,7 @@ fn addresses_are_printed_as_they_are_read() {
 fn nothing_is_allowed_until_a_range_says_so() {
     let none = rules(&[], &[]);
     for text in ["10.0.0.5", "127.0.0.1", "::1", "fd00::1", "8.8.8.8"] {
-        assert_eq!(
-            none.check(ip(text), 80, false),
-            Err(DialRefusal::NotAllowed),
-            "{text}"
-        );
+        assert_eq!(none.check(ip(text), 80, false), Err(DialRefusal::NotAllowed), "{text}");
     }
     let some = rules(&["10.1.0.0/16", "fd00:1::/32"], &[]);
     for (text, allowed) in [
@@ -344,11 +319,7 @@ fn an_allowed_range_opens_no_forbidden_kind() {
         ("255.255.255.255", "255.255.255.255"),
     ] {
         let rules = rules(&[range], &[]);
-        assert_eq!(
-            rules.check(ip(inside), 80, false),
-            Err(DialRefusal::Forbidden),
-            "{range}"
-        );
+        assert_eq!(rules.check(ip(inside), 80, false), Err(DialRefusal::Forbidden), "{range}");
     }
 }
 
@@ -374,45 +345,20 @@ fn a_wide_range_does_not_open_this_machine_but_its_name_does() {
     assert!(wide.check(bridge, 3000, false).is_ok());
     assert_eq!(wide.check(bridge, 3000, true), Err(DialRefusal::Local));
     assert!(wide.check(ip("172.17.0.2"), 3000, false).is_ok());
-    for allow in [
-        &["172.17.0.1"][..],
-        &["172.17.0.0/16", "172.17.0.1/32"],
-        &["172.17.0.1", "0.0.0.0/0"],
-    ] {
-        assert!(
-            rules(allow, &[]).check(bridge, 3000, true).is_ok(),
-            "{allow:?}"
-        );
+    for allow in [&["172.17.0.1"][..], &["172.17.0.0/16", "172.17.0.1/32"], &["172.17.0.1", "0.0.0.0/0"]] {
+        assert!(rules(allow, &[]).check(bridge, 3000, true).is_ok(), "{allow:?}");
     }
-    assert_eq!(
-        rules(&["172.17.0.0/31"], &[]).check(bridge, 3000, true),
-        Err(DialRefusal::Local)
-    );
-    assert_eq!(
-        rules(&["172.17.0.0/16", "172.17.0.2"], &[]).check(bridge, 3000, true),
-        Err(DialRefusal::Local)
-    );
+    assert_eq!(rules(&["172.17.0.0/31"], &[]).check(bridge, 3000, true), Err(DialRefusal::Local));
+    assert_eq!(rules(&["172.17.0.0/16", "172.17.0.2"], &[]).check(bridge, 3000, true), Err(DialRefusal::Local));
     let v6 = rules(&["fd00::/8"], &[]);
     assert_eq!(v6.check(ip("fd00::1"), 3000, true), Err(DialRefusal::Local));
-    assert!(
-        rules(&["fd00::1"], &[])
-            .check(ip("fd00::1"), 3000, true)
-            .is_ok()
-    );
+    assert!(rules(&["fd00::1"], &[]).check(ip("fd00::1"), 3000, true).is_ok());
 }
 
 #[test]
 fn own_sockets_are_refused_at_every_address_of_this_machine() {
     use DialRefusal::Own;
-    let everywhere = [
-        "127.0.0.0/8",
-        "::1",
-        "10.0.0.5",
-        "fd00::5",
-        "10.0.0.9",
-        "0.0.0.0/0",
-        "::/0",
-    ];
+    let everywhere = ["127.0.0.0/8", "::1", "10.0.0.5", "fd00::5", "10.0.0.9", "0.0.0.0/0", "::/0"];
     let here = ["127.0.0.1", "127.0.0.2", "::1", "10.0.0.5", "fd00::5"];
     let local = |text: &str| !text.starts_with("10.0.0.9");
     for own in [
@@ -425,15 +371,8 @@ fn own_sockets_are_refused_at_every_address_of_this_machine() {
     ] {
         let rules = rules(&everywhere, &[own]);
         for text in here {
-            assert_eq!(
-                rules.check(ip(text), 8080, local(text)),
-                Err(Own),
-                "{own} at {text}"
-            );
-            assert!(
-                rules.check(ip(text), 8081, local(text)).is_ok(),
-                "{own} at {text}"
-            );
+            assert_eq!(rules.check(ip(text), 8080, local(text)), Err(Own), "{own} at {text}");
+            assert!(rules.check(ip(text), 8081, local(text)).is_ok(), "{own} at {text}");
         }
         // The same port of another machine is a workspace's.
         assert!(rules.check(ip("10.0.0.9"), 8080, false).is_ok(), "{own}");
@@ -475,11 +414,7 @@ fn ranges_are_read_in_one_spelling() {
     ] {
         let range: Cidr = text.parse().unwrap();
         assert_eq!(range.to_string(), printed);
-        assert_eq!(
-            range.is_single(),
-            printed.ends_with("/32") || printed.ends_with("/128"),
-            "{text}"
-        );
+        assert_eq!(range.is_single(), printed.ends_with("/32") || printed.ends_with("/128"), "{text}");
     }
     for text in [
         "",
@@ -518,50 +453,14 @@ fn ranges_are_read_in_one_spelling() {
 #[test]
 fn a_range_holds_its_addresses_and_no_other_familys() {
     for (range, first, last, before, after) in [
-        (
-            "10.0.0.4/30",
-            "10.0.0.4",
-            "10.0.0.7",
-            "10.0.0.3",
-            "10.0.0.8",
-        ),
-        (
-            "10.0.0.0/8",
-            "10.0.0.0",
-            "10.255.255.255",
-            "9.255.255.255",
-            "11.0.0.0",
-        ),
-        (
-            "128.0.0.0/1",
-            "128.0.0.0",
-            "255.255.255.255",
-            "127.255.255.255",
-            "::8000:0",
-        ),
+        ("10.0.0.4/30", "10.0.0.4", "10.0.0.7", "10.0.0.3", "10.0.0.8"),
+        ("10.0.0.0/8", "10.0.0.0", "10.255.255.255", "9.255.255.255", "11.0.0.0"),
+        ("128.0.0.0/1", "128.0.0.0", "255.255.255.255", "127.255.255.255", "::8000:0"),
         ("10.0.0.5", "10.0.0.5", "10.0.0.5", "10.0.0.4", "10.0.0.6"),
-        (
-            "0.0.0.0/0",
-            "0.0.0.0",
-            "255.255.255.255",
-            "::",
-            "::ffff:1.2.3.4",
-        ),
-        (
-            "::/0",
-            "::",
-            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-            "0.0.0.0",
-            "255.255.255.255",
-        ),
+        ("0.0.0.0/0", "0.0.0.0", "255.255.255.255", "::", "::ffff:1.2.3.4"),
+        ("::/0", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "0.0.0.0", "255.255.255.255"),
         ("::/96", "::", "::ffff:ffff", "0.0.0.1", "::1:0:0"),
-        (
-            "8000::/1",
-            "8000::",
-            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-            "7fff::",
-            "128.0.0.0",
-        ),
+        ("8000::/1", "8000::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "7fff::", "128.0.0.0"),
         ("fd00::4/126", "fd00::4", "fd00::7", "fd00::3", "fd00::8"),
     ] {
         let cidr: Cidr = range.parse().unwrap();

@@ -40,12 +40,7 @@ pub enum PatternError {
 impl Default for Pattern {
     /// `{port}-{workspace}`.
     fn default() -> Self {
-        Self {
-            prefix: String::new(),
-            separator: "-".to_owned(),
-            suffix: String::new(),
-            port_first: true,
-        }
+        Self { prefix: String::new(), separator: "-".to_owned(), suffix: String::new(), port_first: true }
     }
 }
 
@@ -64,11 +59,7 @@ impl FromStr for Pattern {
             return Err(PatternError::Placeholders);
         };
         let port_first = port.0 < workspace.0;
-        let (first, second) = if port_first {
-            (port, workspace)
-        } else {
-            (workspace, port)
-        };
+        let (first, second) = if port_first { (port, workspace) } else { (workspace, port) };
         let piece = |from: usize, to: usize| text.get(from..to).unwrap_or_default().to_owned();
         let pattern = Self {
             prefix: piece(0, first.0),
@@ -76,13 +67,8 @@ impl FromStr for Pattern {
             suffix: piece(second.1, text.len()),
             port_first,
         };
-        let legal = |text: &str| {
-            text.bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        };
-        if ![&pattern.prefix, &pattern.separator, &pattern.suffix]
-            .iter()
-            .all(|text| legal(text))
+        let legal = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if ![&pattern.prefix, &pattern.separator, &pattern.suffix].iter().all(|text| legal(text))
             || pattern.prefix.starts_with('-')
             || pattern.suffix.ends_with('-')
             || is_punycode(&pattern.prefix)
@@ -90,11 +76,7 @@ impl FromStr for Pattern {
             return Err(PatternError::Characters);
         }
         // Without a dash next to the port its digits (and the `s` mark) would run into the id.
-        let port_side = if port_first {
-            pattern.separator.starts_with('-')
-        } else {
-            pattern.separator.ends_with('-')
-        };
+        let port_side = if port_first { pattern.separator.starts_with('-') } else { pattern.separator.ends_with('-') };
         if !port_side {
             return Err(PatternError::Separator);
         }
@@ -113,16 +95,8 @@ impl FromStr for Pattern {
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (first, second) = if self.port_first {
-            ("{port}", "{workspace}")
-        } else {
-            ("{workspace}", "{port}")
-        };
-        write!(
-            f,
-            "{}{first}{}{second}{}",
-            self.prefix, self.separator, self.suffix
-        )
+        let (first, second) = if self.port_first { ("{port}", "{workspace}") } else { ("{workspace}", "{port}") };
+        write!(f, "{}{first}{}{second}{}", self.prefix, self.separator, self.suffix)
     }
 }
 
@@ -133,15 +107,8 @@ impl Pattern {
             return workspace.to_owned();
         };
         let port = format!("{port}{}", if tls { "s" } else { "" });
-        let (first, second) = if self.port_first {
-            (port.as_str(), workspace)
-        } else {
-            (workspace, port.as_str())
-        };
-        format!(
-            "{}{first}{}{second}{}",
-            self.prefix, self.separator, self.suffix
-        )
+        let (first, second) = if self.port_first { (port.as_str(), workspace) } else { (workspace, port.as_str()) };
+        format!("{}{first}{}{second}{}", self.prefix, self.separator, self.suffix)
     }
 
     /// Reads a lower-case label: the port form where it fits, the bare workspace otherwise.
@@ -168,21 +135,16 @@ impl Pattern {
             Some(digits) => (digits, true),
             None => (port, false),
         };
-        let looks =
-            (1..=PORT_DIGITS).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+        let looks = (1..=PORT_DIGITS).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
         looks.then_some((digits, tls, workspace))
     }
 
     fn split<'a>(&self, label: &'a str) -> Option<(&'a str, &'a str)> {
-        let inner = label
-            .strip_prefix(self.prefix.as_str())?
-            .strip_suffix(self.suffix.as_str())?;
+        let inner = label.strip_prefix(self.prefix.as_str())?.strip_suffix(self.suffix.as_str())?;
         if self.port_first {
             inner.split_once(self.separator.as_str())
         } else {
-            inner
-                .rsplit_once(self.separator.as_str())
-                .map(|(workspace, port)| (port, workspace))
+            inner.rsplit_once(self.separator.as_str()).map(|(workspace, port)| (port, workspace))
         }
     }
 }

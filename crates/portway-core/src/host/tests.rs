@@ -8,13 +8,7 @@ const UUID: &str = "12345678-1234-4234-8234-123456789012";
 const ULID: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 
 fn domain(name: &str, pattern: &str, scheme: Scheme, port: u16) -> Domain {
-    Domain {
-        name: name.to_owned(),
-        pattern: pattern.parse().unwrap(),
-        scheme,
-        port,
-        default_port: 8080,
-    }
+    Domain { name: name.to_owned(), pattern: pattern.parse().unwrap(), scheme, port, default_port: 8080 }
 }
 
 /// Nested domains, three shapes of pattern, a public port that is not the scheme's, and a control host inside a domain.
@@ -23,20 +17,11 @@ fn names() -> Names {
         domains: vec![
             domain("example.com", "{port}-{workspace}", Scheme::Https, 443),
             domain("a.example.com", "{port}--{workspace}", Scheme::Https, 8443),
-            domain(
-                "portway.localhost",
-                "{workspace}-{port}",
-                Scheme::Http,
-                8080,
-            ),
+            domain("portway.localhost", "{workspace}-{port}", Scheme::Http, 8080),
             domain("wide.test", "dev-{port}-{workspace}-x", Scheme::Http, 80),
             domain("x.wide.test", "{workspace}--{port}", Scheme::Https, 443),
         ],
-        control: ControlHost {
-            host: "login.example.com".to_owned(),
-            scheme: Scheme::Https,
-            port: 443,
-        },
+        control: ControlHost { host: "login.example.com".to_owned(), scheme: Scheme::Https, port: 443 },
     }
 }
 
@@ -73,47 +58,17 @@ fn names_of_every_form_are_read() {
         ("100000-a.example.com", 0, "100000-a", 8080, false),
         (&format!("3000-{UUID}.example.com"), 0, UUID, 3000, false),
         (&format!("{UUID}.example.com"), 0, UUID, 8080, false),
-        (
-            &format!("3000-{ULID}.EXAMPLE.com"),
-            0,
-            &ULID.to_lowercase(),
-            3000,
-            false,
-        ),
-        (
-            &format!("{ULID}.example.com"),
-            0,
-            &ULID.to_lowercase(),
-            8080,
-            false,
-        ),
+        (&format!("3000-{ULID}.EXAMPLE.com"), 0, &ULID.to_lowercase(), 3000, false),
+        (&format!("{ULID}.example.com"), 0, &ULID.to_lowercase(), 8080, false),
         (&format!("3000-{long}.example.com"), 0, &long, 3000, false),
         ("3000--abc.a.example.com:8443", 1, "abc", 3000, false),
         ("3000-abc.a.example.com:8443", 1, "3000-abc", 8080, false),
         ("abc.a.example.com:8443", 1, "abc", 8080, false),
         ("abc-3000.portway.localhost:8080", 2, "abc", 3000, false),
         ("abc-3000s.portway.localhost:8080", 2, "abc", 3000, true),
-        (
-            "3000-abc.portway.localhost:8080",
-            2,
-            "3000-abc",
-            8080,
-            false,
-        ),
-        (
-            &format!("{UUID}-3000.portway.localhost:8080"),
-            2,
-            UUID,
-            3000,
-            false,
-        ),
-        (
-            &format!("{UUID}.portway.localhost:8080"),
-            2,
-            UUID,
-            8080,
-            false,
-        ),
+        ("3000-abc.portway.localhost:8080", 2, "3000-abc", 8080, false),
+        (&format!("{UUID}-3000.portway.localhost:8080"), 2, UUID, 3000, false),
+        (&format!("{UUID}.portway.localhost:8080"), 2, UUID, 8080, false),
         ("dev-3000-abc-x.wide.test", 3, "abc", 3000, false),
         ("dev-3000-abc-x.wide.test:80", 3, "abc", 3000, false),
         ("dev-3000-abc-x-x.wide.test", 3, "abc-x", 3000, false),
@@ -124,18 +79,10 @@ fn names_of_every_form_are_read() {
         ("x.wide.test", 3, "x", 8080, false),
     ] {
         let wanted = (domain, workspace.to_owned(), port, tls);
-        assert_eq!(
-            read(&names, authority.as_bytes()),
-            Ok(Some(wanted)),
-            "{authority}"
-        );
+        assert_eq!(read(&names, authority.as_bytes()), Ok(Some(wanted)), "{authority}");
     }
     for control in ["login.example.com", "LOGIN.Example.COM:443"] {
-        assert_eq!(
-            names.parse(control.as_bytes()),
-            Ok(Place::Control),
-            "{control}"
-        );
+        assert_eq!(names.parse(control.as_bytes()), Ok(Place::Control), "{control}");
     }
 }
 
@@ -242,11 +189,7 @@ fn whatever_is_not_exactly_a_name_is_refused() {
         (&label_64, Malformed),
         (&name_254, Malformed),
     ] {
-        assert_eq!(
-            names.parse(authority.as_bytes()),
-            Err(wanted),
-            "{authority:?}"
-        );
+        assert_eq!(names.parse(authority.as_bytes()), Err(wanted), "{authority:?}");
     }
     assert_eq!(names.parse(b"3000-abc.example.com\xff"), Err(Malformed));
     assert_eq!(names.parse(b"\xc0\xae.example.com"), Err(Malformed));
@@ -256,69 +199,29 @@ fn whatever_is_not_exactly_a_name_is_refused() {
 fn a_label_ends_at_63_bytes_and_a_name_at_253() {
     let names = names();
     let (fits, long) = ("w".repeat(58), "w".repeat(59));
-    let number = PortForm::Number {
-        port: 3000,
-        tls: false,
-    };
+    let number = PortForm::Number { port: 3000, tls: false };
     let host = names.host(0, &fits, number).unwrap();
     assert_eq!(host, format!("3000-{fits}.example.com"));
     assert!(names.parse(host.as_bytes()).is_ok());
     let error = names.host(0, &long, number).unwrap_err();
-    assert!(
-        matches!(&error, NameError::LabelTooLong { length: 64, .. }),
-        "{error}"
-    );
-    assert!(
-        error.to_string().contains("64 bytes") && error.to_string().contains("63"),
-        "{error}"
-    );
-    assert!(
-        names
-            .host(
-                0,
-                &long,
-                PortForm::Number {
-                    port: 300,
-                    tls: false
-                }
-            )
-            .is_ok()
-    );
-    assert!(
-        names
-            .host(
-                0,
-                &long,
-                PortForm::Number {
-                    port: 300,
-                    tls: true
-                }
-            )
-            .is_err()
-    );
+    assert!(matches!(&error, NameError::LabelTooLong { length: 64, .. }), "{error}");
+    assert!(error.to_string().contains("64 bytes") && error.to_string().contains("63"), "{error}");
+    assert!(names.host(0, &long, PortForm::Number { port: 300, tls: false }).is_ok());
+    assert!(names.host(0, &long, PortForm::Number { port: 300, tls: true }).is_err());
     assert!(names.host(0, &"w".repeat(63), PortForm::Default).is_ok());
-    assert_eq!(
-        names.host(0, &"w".repeat(64), PortForm::Default),
-        Err(NameError::BadId { id: "w".repeat(64) })
-    );
+    assert_eq!(names.host(0, &"w".repeat(64), PortForm::Default), Err(NameError::BadId { id: "w".repeat(64) }));
 
     for (length, fits) in [(252, true), (253, true), (254, false)] {
         // `3000-a` and a dot are 7 bytes.
         let mut name = "d.".repeat((length - 7) / 2 - 1);
         name.push_str(if length % 2 == 0 { "ddd" } else { "dd" });
-        let names = Names {
-            domains: vec![domain(&name, "{port}-{workspace}", Scheme::Https, 443)],
-            ..names.clone()
-        };
+        let names = Names { domains: vec![domain(&name, "{port}-{workspace}", Scheme::Https, 443)], ..names.clone() };
         let host = format!("3000-a.{name}");
         assert_eq!(host.len(), length);
         assert_eq!(names.parse(host.as_bytes()).is_ok(), fits, "{length}");
         match names.host(0, "a", number) {
             Ok(made) => assert!(fits && made == host, "{length}"),
-            Err(error) => assert_eq!(
-                (fits, error),
-                (false, NameError::NameTooLong { name: host })
-            ),
+            Err(error) => assert_eq!((fits, error), (false, NameError::NameTooLong { name: host })),
         }
     }
 }
@@ -327,70 +230,38 @@ fn a_label_ends_at_63_bytes_and_a_name_at_253() {
 fn ids_that_would_name_something_else_are_refused() {
     let names = names();
     let bad = |id: &str| Err(NameError::BadId { id: id.to_owned() });
-    let mark = |id: &str, pattern: &str| {
-        Err(NameError::ReadsAsPort {
-            id: id.to_owned(),
-            pattern: pattern.to_owned(),
-        })
-    };
-    for id in [
-        "", "-", "-a", "a-", "a b", "a.b", "ä", "a_b", "xn--a", "Xn--A", "a/b", "a:1",
-    ] {
+    let mark = |id: &str, pattern: &str| Err(NameError::ReadsAsPort { id: id.to_owned(), pattern: pattern.to_owned() });
+    for id in ["", "-", "-a", "a-", "a b", "a.b", "ä", "a_b", "xn--a", "Xn--A", "a/b", "a:1"] {
         assert_eq!(names.domains[0].check_id(id), bad(id), "{id}");
     }
     for id in ["3000-a", "1s-a", "0-a", "65536-a", "99999S-A", "3000-a-b"] {
-        assert_eq!(
-            names.domains[0].check_id(id),
-            mark(id, "{port}-{workspace}"),
-            "{id}"
-        );
+        assert_eq!(names.domains[0].check_id(id), mark(id, "{port}-{workspace}"), "{id}");
         assert_eq!(names.domains[1].check_id(id), Ok(()), "{id}");
     }
-    for id in [
-        "a", "A", "7", "3000", "100000-a", "a-3000", "a--b", UUID, ULID, "xn-a", "axn--b",
-    ] {
+    for id in ["a", "A", "7", "3000", "100000-a", "a-3000", "a--b", UUID, ULID, "xn-a", "axn--b"] {
         assert_eq!(names.domains[0].check_id(id), Ok(()), "{id}");
     }
     for id in ["a-3000", "a-1s", "a-0", UUID.get(..18).unwrap()] {
-        assert_eq!(
-            names.domains[2].check_id(id),
-            mark(id, "{workspace}-{port}"),
-            "{id}"
-        );
+        assert_eq!(names.domains[2].check_id(id), mark(id, "{workspace}-{port}"), "{id}");
     }
-    assert_eq!(
-        names.domains[3].check_id("dev-3000-a-x"),
-        mark("dev-3000-a-x", "dev-{port}-{workspace}-x")
-    );
+    assert_eq!(names.domains[3].check_id("dev-3000-a-x"), mark("dev-3000-a-x", "dev-{port}-{workspace}-x"));
     let error = names.host(0, "3000-a", PortForm::Default).unwrap_err();
     assert!(error.to_string().contains("{port}-{workspace}"), "{error}");
     // The label may become punycode though the id is not.
-    let number = PortForm::Number {
-        port: 3000,
-        tls: false,
-    };
+    let number = PortForm::Number { port: 3000, tls: false };
     let id = "xn--3000".to_owned();
     assert_eq!(names.host(4, "xn", number), Err(NameError::BadId { id }));
     // The control host comes first.
     let name = "login.example.com".to_owned();
-    assert_eq!(
-        names.host(0, "LOGIN", PortForm::Default),
-        Err(NameError::IsControl { name })
-    );
-    assert_eq!(
-        names.host(0, "login", number).as_deref(),
-        Ok("3000-login.example.com")
-    );
+    assert_eq!(names.host(0, "LOGIN", PortForm::Default), Err(NameError::IsControl { name }));
+    assert_eq!(names.host(0, "login", number).as_deref(), Ok("3000-login.example.com"));
     assert!(names.host(5, "a", number).is_err(), "no such domain");
 }
 
 #[test]
 fn public_urls_carry_the_port_only_where_it_is_not_the_schemes_own() {
     let names = names();
-    let number = PortForm::Number {
-        port: 3000,
-        tls: true,
-    };
+    let number = PortForm::Number { port: 3000, tls: true };
     for (domain, form, url) in [
         (0, number, "https://3000s-abc.example.com/"),
         (0, PortForm::Default, "https://abc.example.com/"),
@@ -409,18 +280,9 @@ fn public_urls_carry_the_port_only_where_it_is_not_the_schemes_own() {
     assert_eq!(names.control.origin(), "https://login.example.com");
     assert_eq!(origin(Scheme::Http, "h", 443), "http://h:443");
     assert_eq!(origin(Scheme::Https, "h", 80), "https://h:80");
-    assert_eq!(
-        (Scheme::Http.default_port(), Scheme::Https.default_port()),
-        (80, 443)
-    );
+    assert_eq!((Scheme::Http.default_port(), Scheme::Https.default_port()), (80, 443));
     // A target of a domain that is no longer configured keeps the safest origin.
-    let stray = Target {
-        host: "3000-a.gone.test".into(),
-        workspace: "a".into(),
-        port: 3000,
-        tls: false,
-        domain: 9,
-    };
+    let stray = Target { host: "3000-a.gone.test".into(), workspace: "a".into(), port: 3000, tls: false, domain: 9 };
     assert_eq!(names.origin(&stray), "https://3000-a.gone.test");
 }
 
@@ -435,14 +297,8 @@ fn an_origin_is_ours_only_with_scheme_host_and_port() {
         "http://abc-3000.portway.localhost:8080",
         "http://dev-3000-abc-x.wide.test",
     ] {
-        let Some(Place::Workspace(target)) = read(origin) else {
-            panic!("{origin}")
-        };
-        assert_eq!(
-            (target.workspace.as_str(), target.port),
-            ("abc", 3000),
-            "{origin}"
-        );
+        let Some(Place::Workspace(target)) = read(origin) else { panic!("{origin}") };
+        assert_eq!((target.workspace.as_str(), target.port), ("abc", 3000), "{origin}");
     }
     assert_eq!(read("https://login.example.com"), Some(Place::Control));
     for origin in [
@@ -472,28 +328,13 @@ fn an_origin_is_ours_only_with_scheme_host_and_port() {
     ] {
         assert_eq!(read(origin), None, "{origin:?}");
     }
-    assert_eq!(
-        names.parse_origin(b"https://3000-abc.example.com\xff"),
-        None
-    );
+    assert_eq!(names.parse_origin(b"https://3000-abc.example.com\xff"), None);
 }
 
 #[test]
 fn reasons_are_told_apart() {
-    let texts = [
-        HostError::Malformed,
-        HostError::NotOurs,
-        HostError::NoSuchForm,
-    ]
-    .map(|error| error.to_string());
-    assert_eq!(
-        texts,
-        [
-            "not a host name",
-            "not a host of this gateway",
-            "not a name of the form this domain uses"
-        ]
-    );
+    let texts = [HostError::Malformed, HostError::NotOurs, HostError::NoSuchForm].map(|error| error.to_string());
+    assert_eq!(texts, ["not a host name", "not a host of this gateway", "not a name of the form this domain uses"]);
 }
 
 #[test]
@@ -501,10 +342,8 @@ fn ports_have_one_spelling() {
     for (text, port) in [("1", 1), ("80", 80), ("3000", 3000), ("65535", 65535)] {
         assert_eq!(canonical_port(text), Some(port));
     }
-    for text in [
-        "", "0", "00", "01", "+1", "-1", "1 ", " 1", "65536", "68536", "99999", "100000", "1e3",
-        "１", "0x50",
-    ] {
+    for text in ["", "0", "00", "01", "+1", "-1", "1 ", " 1", "65536", "68536", "99999", "100000", "1e3", "１", "0x50"]
+    {
         assert_eq!(canonical_port(text), None, "{text:?}");
     }
 }

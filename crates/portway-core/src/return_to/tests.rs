@@ -15,17 +15,11 @@ fn browser_goes_to(location: &str) -> Option<String> {
         .filter(|c| !matches!(c, '\t' | '\n' | '\r'))
         .map(|c| if c == '\\' { '/' } else { c })
         .collect();
-    let scheme_end = text
-        .find([':', '/', '?', '#'])
-        .filter(|at| text[*at..].starts_with(':'));
-    let scheme = scheme_end
-        .map(|at| text[..at].to_ascii_lowercase())
-        .filter(|scheme| {
-            scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-                && scheme
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-        });
+    let scheme_end = text.find([':', '/', '?', '#']).filter(|at| text[*at..].starts_with(':'));
+    let scheme = scheme_end.map(|at| text[..at].to_ascii_lowercase()).filter(|scheme| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    });
     let rest = match scheme.as_deref() {
         None => text.as_str(),
         Some("http") => &text[5..],
@@ -104,10 +98,7 @@ fn ways_out() -> Vec<String> {
         "[::1]",
         "2130706433",
     ];
-    let mut all: Vec<String> = starts
-        .iter()
-        .flat_map(|start| ends.map(|end| format!("{start}{end}")))
-        .collect();
+    let mut all: Vec<String> = starts.iter().flat_map(|start| ends.map(|end| format!("{start}{end}"))).collect();
     all.extend(
         [
             "",
@@ -184,10 +175,7 @@ fn no_way_out_is_taken() {
         assert_eq!(or_root(path), "/", "{path:?}");
     }
     let leaving = all.iter().filter(|path| !stays(path)).count();
-    assert!(
-        leaving >= 150,
-        "the model of a browser sees only {leaving} leave"
-    );
+    assert!(leaving >= 150, "the model of a browser sees only {leaving} leave");
 }
 
 #[test]

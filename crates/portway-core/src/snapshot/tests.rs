@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{
-    KEYS, PORTS, USERS, any_event, any_listing, hash, session, target, token, workspace,
-};
+use crate::testing::{KEYS, PORTS, USERS, any_event, any_listing, hash, session, target, token, workspace};
 use crate::workspace::{Level, State};
 
 /// The same facts in plain maps: a copy that shares nothing, and the rules of `apply` in their shortest form.
@@ -23,31 +21,11 @@ struct Book {
 impl Book {
     fn of(snapshot: &Snapshot) -> Self {
         Self {
-            workspaces: snapshot
-                .workspaces
-                .iter()
-                .map(|(k, v)| (k.clone(), (**v).clone()))
-                .collect(),
-            ports: snapshot
-                .ports
-                .iter()
-                .map(|(k, v)| (k.clone(), (**v).clone()))
-                .collect(),
-            users: snapshot
-                .users
-                .iter()
-                .map(|(k, v)| (k.clone(), (**v).clone()))
-                .collect(),
-            sessions: snapshot
-                .sessions
-                .iter()
-                .map(|(k, v)| (*k, (**v).clone()))
-                .collect(),
-            tokens: snapshot
-                .tokens
-                .iter()
-                .map(|(k, v)| (*k, (**v).clone()))
-                .collect(),
+            workspaces: snapshot.workspaces.iter().map(|(k, v)| (k.clone(), (**v).clone())).collect(),
+            ports: snapshot.ports.iter().map(|(k, v)| (k.clone(), (**v).clone())).collect(),
+            users: snapshot.users.iter().map(|(k, v)| (k.clone(), (**v).clone())).collect(),
+            sessions: snapshot.sessions.iter().map(|(k, v)| (*k, (**v).clone())).collect(),
+            tokens: snapshot.tokens.iter().map(|(k, v)| (*k, (**v).clone())).collect(),
         }
     }
 
@@ -55,18 +33,14 @@ impl Book {
     fn write(&mut self, event: &Event) -> bool {
         match event {
             Event::Workspace(new) => {
-                let taken = self
-                    .workspaces
-                    .get(&new.key)
-                    .is_some_and(|old| old.source != new.source);
+                let taken = self.workspaces.get(&new.key).is_some_and(|old| old.source != new.source);
                 if taken {
                     return true;
                 }
                 self.workspaces.insert(new.key.clone(), (**new).clone());
             }
             Event::WorkspaceGone { key, source } => {
-                self.workspaces
-                    .retain(|k, old| k != key || old.source != *source);
+                self.workspaces.retain(|k, old| k != key || old.source != *source);
             }
             Event::Ports { key, table } => {
                 self.ports.insert(key.clone(), (**table).clone());
@@ -96,23 +70,17 @@ impl Book {
 
     fn diff(&self, other: &Self) -> Diff {
         let mut diff = Diff::default();
-        diff.workspaces
-            .extend(changed(&self.workspaces, &other.workspaces));
+        diff.workspaces.extend(changed(&self.workspaces, &other.workspaces));
         diff.workspaces.extend(changed(&self.ports, &other.ports));
         diff.users.extend(changed(&self.users, &other.users));
-        diff.secrets
-            .extend(changed(&self.sessions, &other.sessions));
+        diff.secrets.extend(changed(&self.sessions, &other.sessions));
         diff.secrets.extend(changed(&self.tokens, &other.tokens));
         diff
     }
 }
 
 fn changed<K: Ord + Clone, V: PartialEq>(one: &BTreeMap<K, V>, two: &BTreeMap<K, V>) -> Vec<K> {
-    one.keys()
-        .chain(two.keys())
-        .filter(|key| one.get(key) != two.get(key))
-        .cloned()
-        .collect()
+    one.keys().chain(two.keys()).filter(|key| one.get(key) != two.get(key)).cloned().collect()
 }
 
 fn built(events: Vec<Event>) -> Snapshot {
@@ -219,37 +187,19 @@ proptest! {
 #[test]
 fn of_two_sources_the_first_keeps_an_id() {
     let first = Arc::new(workspace("a", Some("ann")));
-    let second = Arc::new(Workspace {
-        id: "A".into(),
-        owner: Some("eve".into()),
-        source: "file".into(),
-        ..(*first).clone()
-    });
-    let (one, diff, conflicts) = Snapshot::default().apply([
-        Event::Workspace(first.clone()),
-        Event::Workspace(second.clone()),
-    ]);
+    let second =
+        Arc::new(Workspace { id: "A".into(), owner: Some("eve".into()), source: "file".into(), ..(*first).clone() });
+    let (one, diff, conflicts) =
+        Snapshot::default().apply([Event::Workspace(first.clone()), Event::Workspace(second.clone())]);
     assert_eq!(one.workspace("a"), Some(&first));
     assert_eq!(diff.workspaces.len(), 1);
-    let conflict = Conflict {
-        id: "A".into(),
-        first: "sqlite".into(),
-        second: "file".into(),
-    };
+    let conflict = Conflict { id: "A".into(), first: "sqlite".into(), second: "file".into() };
     assert_eq!(conflicts, [conflict]);
     let text = conflicts[0].to_string();
-    assert!(
-        ["`A`", "`sqlite`", "`file`"]
-            .iter()
-            .all(|name| text.contains(name)),
-        "{text}"
-    );
+    assert!(["`A`", "`sqlite`", "`file`"].iter().all(|name| text.contains(name)), "{text}");
 
     // The second source cannot remove what it does not have; when the first does, the second may have it.
-    let gone = |source: &str| Event::WorkspaceGone {
-        key: "a".into(),
-        source: source.into(),
-    };
+    let gone = |source: &str| Event::WorkspaceGone { key: "a".into(), source: source.into() };
     let (two, diff, _) = one.apply([gone("file")]);
     assert!(diff.is_empty() && two == one);
     let (three, diff, conflicts) = two.apply([gone("sqlite"), Event::Workspace(second.clone())]);
@@ -260,26 +210,14 @@ fn of_two_sources_the_first_keeps_an_id() {
 #[test]
 fn what_is_in_a_snapshot_is_found_and_nothing_else() {
     let host = target("a", 3000).host;
-    let policy = PortPolicy {
-        level: Level::Public,
-        ..PortPolicy::default()
-    };
+    let policy = PortPolicy { level: Level::Public, ..PortPolicy::default() };
     let table = Arc::new(PortTable::from([(3000, policy.clone())]));
-    let user = Arc::new(User {
-        id: "ann".into(),
-        suspended: false,
-    });
-    let stopped = Arc::new(Workspace {
-        state: State::Stopped,
-        ..workspace("b", None)
-    });
+    let user = Arc::new(User { id: "ann".into(), suspended: false });
+    let stopped = Arc::new(Workspace { state: State::Stopped, ..workspace("b", None) });
     let snapshot = built(vec![
         Event::Workspace(Arc::new(workspace("a", Some("ann")))),
         Event::Workspace(stopped.clone()),
-        Event::Ports {
-            key: "a".into(),
-            table: table.clone(),
-        },
+        Event::Ports { key: "a".into(), table: table.clone() },
         Event::User(user.clone()),
         Event::Session(session(1, "ann", &host, 9)),
         Event::Token(token(2, "ann", "a", 3000, 9)),
@@ -290,66 +228,28 @@ fn what_is_in_a_snapshot_is_found_and_nothing_else() {
     assert_eq!(snapshot.port("a", PORTS[0]), Some(&policy));
     assert_eq!(snapshot.port("a", PORTS[1]), None);
     assert_eq!(snapshot.port("b", PORTS[0]), None);
-    assert_eq!(
-        (snapshot.ports("a"), snapshot.ports("b")),
-        (Some(&table), None)
-    );
+    assert_eq!((snapshot.ports("a"), snapshot.ports("b")), (Some(&table), None));
     assert_eq!(snapshot.user(USERS[0]), Some(&user));
     assert_eq!(snapshot.user(USERS[1]), None);
-    assert_eq!(
-        snapshot.session(&hash(1)),
-        Some(&session(1, "ann", &host, 9))
-    );
-    assert_eq!(
-        snapshot.token(&hash(2)),
-        Some(&token(2, "ann", "a", 3000, 9))
-    );
+    assert_eq!(snapshot.session(&hash(1)), Some(&session(1, "ann", &host, 9)));
+    assert_eq!(snapshot.token(&hash(2)), Some(&token(2, "ann", "a", 3000, 9)));
     // A session is no token and a token no session, whatever the hash.
-    assert_eq!(
-        (snapshot.session(&hash(2)), snapshot.token(&hash(1))),
-        (None, None)
-    );
+    assert_eq!((snapshot.session(&hash(2)), snapshot.token(&hash(1))), (None, None));
 }
 
 #[test]
 fn a_diff_is_empty_only_without_any_part() {
     assert!(Diff::default().is_empty());
-    assert!(
-        !Diff {
-            workspaces: ["a".into()].into(),
-            ..Diff::default()
-        }
-        .is_empty()
-    );
-    assert!(
-        !Diff {
-            users: ["ann".into()].into(),
-            ..Diff::default()
-        }
-        .is_empty()
-    );
-    assert!(
-        !Diff {
-            secrets: [hash(1)].into(),
-            ..Diff::default()
-        }
-        .is_empty()
-    );
+    assert!(!Diff { workspaces: ["a".into()].into(), ..Diff::default() }.is_empty());
+    assert!(!Diff { users: ["ann".into()].into(), ..Diff::default() }.is_empty());
+    assert!(!Diff { secrets: [hash(1)].into(), ..Diff::default() }.is_empty());
 }
 
 #[test]
 fn an_update_is_printed_without_the_world_in_it() {
-    let (snapshot, diff, _) = Snapshot::default().apply([Event::User(Arc::new(User {
-        id: "ann".into(),
-        suspended: false,
-    }))]);
-    let update = Update {
-        snapshot: Arc::new(snapshot),
-        diff: Arc::new(diff),
-    };
+    let (snapshot, diff, _) =
+        Snapshot::default().apply([Event::User(Arc::new(User { id: "ann".into(), suspended: false }))]);
+    let update = Update { snapshot: Arc::new(snapshot), diff: Arc::new(diff) };
     let text = format!("{update:?}");
-    assert!(
-        text.contains("diff") && text.contains("ann") && !text.contains("suspended"),
-        "{text}"
-    );
+    assert!(text.contains("diff") && text.contains("ann") && !text.contains("suspended"), "{text}");
 }

@@ -25,9 +25,7 @@ const GOOD: &[&str] = &[
 #[test]
 fn templates_are_read_and_printed_back() {
     for text in GOOD {
-        let pattern: Pattern = text
-            .parse()
-            .unwrap_or_else(|error| panic!("{text}: {error}"));
+        let pattern: Pattern = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!(pattern.to_string(), *text);
     }
     assert_eq!("{port}-{workspace}".parse(), Ok(Pattern::default()));

@@ -8,11 +8,7 @@ use proptest::test_runner::{Config, TestRunner};
 use super::*;
 
 fn runner(cases: u32) -> TestRunner {
-    TestRunner::new(Config {
-        cases,
-        failure_persistence: None,
-        ..Config::default()
-    })
+    TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() })
 }
 
 /// The grammar again, by other means: what may stand before a fixed ending, cut in every way the template allows.
@@ -20,9 +16,7 @@ mod model {
     use super::*;
 
     fn id(text: &str) -> bool {
-        let inner = text
-            .chars()
-            .all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-'));
+        let inner = text.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-'));
         inner
             && !text.is_empty()
             && text.len() < 64
@@ -33,19 +27,13 @@ mod model {
 
     /// All cuts of a label into prefix, a port-like piece, separator, id and suffix.
     fn cuts(template: &str, label: &str) -> Vec<(String, String)> {
-        let (p, w) = (
-            template.find("{port}").unwrap(),
-            template.find("{workspace}").unwrap(),
-        );
+        let (p, w) = (template.find("{port}").unwrap(), template.find("{workspace}").unwrap());
         let mut found = Vec::new();
         for start in 0..=label.len() {
             for end in start..=label.len().min(start + 6) {
                 let port = &label[start..end];
                 let digits = port.strip_suffix('s').unwrap_or(port);
-                if digits.is_empty()
-                    || digits.len() > 5
-                    || digits.chars().any(|c| !c.is_ascii_digit())
-                {
+                if digits.is_empty() || digits.len() > 5 || digits.chars().any(|c| !c.is_ascii_digit()) {
                     continue;
                 }
                 let filled = template.replacen("{port}", port, 1);
@@ -53,11 +41,7 @@ mod model {
                 let room = label.len().checked_sub(before.len() + after.len());
                 let Some(room) = room else { continue };
                 let workspace = &label[before.len()..before.len() + room];
-                let at = if p < w {
-                    p
-                } else {
-                    w + room + (p - w - "{workspace}".len())
-                };
+                let at = if p < w { p } else { w + room + (p - w - "{workspace}".len()) };
                 if at == start && filled.replacen("{workspace}", workspace, 1) == label {
                     found.push((port.to_owned(), workspace.to_owned()));
                 }
@@ -100,19 +84,13 @@ mod model {
         if endings(&control.host, control.scheme, control.port).contains(&text) {
             return Some(None);
         }
-        if text
-            .split(':')
-            .next()
-            .is_some_and(|host| host == control.host || host.len() > 253)
-        {
+        if text.split(':').next().is_some_and(|host| host == control.host || host.len() > 253) {
             return None;
         }
         let mut found = Vec::new();
         for (index, domain) in names.domains.iter().enumerate() {
             for ending in endings(&domain.name, domain.scheme, domain.port) {
-                let start = text
-                    .strip_suffix(&ending)
-                    .and_then(|rest| rest.strip_suffix('.'));
+                let start = text.strip_suffix(&ending).and_then(|rest| rest.strip_suffix('.'));
                 if let Some((workspace, port, tls)) = start.and_then(|start| label(domain, start)) {
                     found.push((index, workspace, port, tls));
                 }
@@ -136,17 +114,16 @@ fn authority() -> impl Strategy<Value = String> {
             1 => prop::sample::select(vec![".", "_", "%2e", "ä", " ", "@", ":", "\0"]).prop_map(str::to_owned),
         ]
     };
-    let well_formed =
-        ("[1-9][0-9]{0,3}s?", "[a-z]([a-z0-9-]{0,8}[a-z0-9])?").prop_flat_map(|(port, id)| {
-            prop::sample::select(vec![
-                format!("{port}-{id}"),
-                format!("{id}-{port}"),
-                format!("{port}--{id}"),
-                format!("{id}--{port}"),
-                format!("dev-{port}-{id}-x"),
-                id,
-            ])
-        });
+    let well_formed = ("[1-9][0-9]{0,3}s?", "[a-z]([a-z0-9-]{0,8}[a-z0-9])?").prop_flat_map(|(port, id)| {
+        prop::sample::select(vec![
+            format!("{port}-{id}"),
+            format!("{id}-{port}"),
+            format!("{port}--{id}"),
+            format!("{id}--{port}"),
+            format!("dev-{port}-{id}-x"),
+            id,
+        ])
+    });
     let label = prop_oneof![
         1 => well_formed,
         1 => prop::collection::vec(piece(), 1..5).prop_map(|pieces| pieces.concat()),
@@ -181,11 +158,7 @@ fn exactly_the_names_of_the_grammar_are_accepted() {
         })
         .unwrap();
     // Neither side of the line may be missing from what was tried.
-    assert!(
-        (CASES / 10..CASES / 2).contains(&accepted.get()),
-        "{}",
-        accepted.get()
-    );
+    assert!((CASES / 10..CASES / 2).contains(&accepted.get()), "{}", accepted.get());
 }
 
 #[test]
@@ -208,18 +181,10 @@ fn a_name_that_was_read_is_made_again_byte_for_byte() {
             let Ok(Place::Workspace(target)) = names.parse(text.as_bytes()) else {
                 return Ok(());
             };
-            let bare = text
-                .split(':')
-                .next()
-                .unwrap_or_default()
-                .to_ascii_lowercase();
+            let bare = text.split(':').next().unwrap_or_default().to_ascii_lowercase();
             prop_assert_eq!(&target.host, &bare);
-            let number = PortForm::Number {
-                port: target.port,
-                tls: target.tls,
-            };
-            let made = [number, PortForm::Default]
-                .map(|form| names.host(target.domain, &target.workspace, form));
+            let number = PortForm::Number { port: target.port, tls: target.tls };
+            let made = [number, PortForm::Default].map(|form| names.host(target.domain, &target.workspace, form));
             prop_assert!(made.contains(&Ok(bare)), "{:?}", made);
             Ok(())
         })
@@ -229,12 +194,8 @@ fn a_name_that_was_read_is_made_again_byte_for_byte() {
 #[test]
 fn a_name_that_was_made_is_read_as_what_it_was_made_from() {
     let names = names();
-    let id = prop_oneof![
-        "[a-zA-Z0-9]{1,3}",
-        "[a-zA-Z0-9-]{1,63}",
-        "[0-9]{1,6}s?-[a-z]{1,3}",
-        "[a-z]{1,3}-[0-9]{1,6}s?"
-    ];
+    let id =
+        prop_oneof!["[a-zA-Z0-9]{1,3}", "[a-zA-Z0-9-]{1,63}", "[0-9]{1,6}s?-[a-z]{1,3}", "[a-z]{1,3}-[0-9]{1,6}s?"];
     let form = prop_oneof![
         Just(PortForm::Default),
         (1..=u16::MAX, any::<bool>()).prop_map(|(port, tls)| PortForm::Number { port, tls }),
@@ -250,24 +211,12 @@ fn a_name_that_was_made_is_read_as_what_it_was_made_from() {
                 PortForm::Default => (8080, false),
                 PortForm::Number { port, tls } => (port, tls),
             };
-            let wanted = Target {
-                host: host.clone(),
-                workspace: id.to_ascii_lowercase(),
-                port,
-                tls,
-                domain,
-            };
+            let wanted = Target { host: host.clone(), workspace: id.to_ascii_lowercase(), port, tls, domain };
             let public = &names.domains[domain];
             let authority = format!("{host}:{}", public.port);
-            prop_assert_eq!(
-                names.parse(authority.as_bytes()),
-                Ok(Place::Workspace(wanted.clone()))
-            );
+            prop_assert_eq!(names.parse(authority.as_bytes()), Ok(Place::Workspace(wanted.clone())));
             let origin = origin(public.scheme, &host, public.port);
-            prop_assert_eq!(
-                names.parse_origin(origin.as_bytes()),
-                Some(Place::Workspace(wanted))
-            );
+            prop_assert_eq!(names.parse_origin(origin.as_bytes()), Some(Place::Workspace(wanted)));
             Ok(())
         })
         .unwrap();
