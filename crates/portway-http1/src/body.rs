@@ -67,12 +67,7 @@ impl BodyDecoder {
             Framing::Chunked => State::Size(0, 0),
             Framing::UntilClose => State::UntilClose,
         };
-        Self {
-            state,
-            limits: limits.clone(),
-            extensions: 0,
-            trailers: FieldScan::default(),
-        }
+        Self { state, limits: limits.clone(), extensions: 0, trailers: FieldScan::default() }
     }
 
     /// Takes the next piece off the front of `buf`. Between two calls the buffer may only grow at its end.
@@ -111,11 +106,7 @@ impl BodyDecoder {
         if let State::UntilClose = self.state {
             self.state = State::Done;
         }
-        if self.is_done() {
-            Ok(())
-        } else {
-            Err(Rule::Truncated.into())
-        }
+        if self.is_done() { Ok(()) } else { Err(Rule::Truncated.into()) }
     }
 
     /// True once the last byte of the body, trailers included, was taken off the buffer.
@@ -183,9 +174,7 @@ impl BodyDecoder {
 
     fn read_trailers(&mut self, buf: &mut BytesMut) -> Result<Piece, Rule> {
         let limit = self.limits.trailer_bytes;
-        let end = self
-            .trailers
-            .scan(within(buf, limit), 0, self.limits.fields)?;
+        let end = self.trailers.scan(within(buf, limit), 0, self.limits.fields)?;
         let Some(end) = enough(end, buf, limit)? else {
             return Ok(Piece::More);
         };

@@ -2,27 +2,17 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::{
-    BodyDecoder, Fields, Framing, HeadParser, Limits, Piece, RequestHead, ResponseHead, Rule,
-};
+use crate::{BodyDecoder, Fields, Framing, HeadParser, Limits, Piece, RequestHead, ResponseHead, Rule};
 
 /// Reads a request head; `None` if it is not whole. What follows the head must be left in the buffer.
 pub(crate) fn read_request(bytes: &[u8], limits: &Limits) -> Result<Option<RequestHead>, Rule> {
-    read(bytes, limits, HeadParser::request, |head| {
-        format!("{head:?}")
-    })
+    read(bytes, limits, HeadParser::request, |head| format!("{head:?}"))
 }
 
 /// Reads the head of a response to a request of this method.
-pub(crate) fn read_response(
-    bytes: &[u8],
-    method: &[u8],
-    limits: &Limits,
-) -> Result<Option<ResponseHead>, Rule> {
+pub(crate) fn read_response(bytes: &[u8], method: &[u8], limits: &Limits) -> Result<Option<ResponseHead>, Rule> {
     let parse = |parser: &mut HeadParser, buf: &mut BytesMut| parser.response(buf, method);
-    read(bytes, limits, parse, |head| {
-        format!("{head:?} {:?}", head.reason())
-    })
+    read(bytes, limits, parse, |head| format!("{head:?} {:?}", head.reason()))
 }
 
 fn read<T>(
@@ -98,11 +88,7 @@ pub(crate) fn refuses_response(bytes: impl AsRef<[u8]>, rule: Rule) {
     let bytes = bytes.as_ref();
     let text = bytes.escape_ascii();
     let limits = Limits::response();
-    assert_eq!(
-        read_response(bytes, b"GET", &limits).err(),
-        Some(rule),
-        "{text}"
-    );
+    assert_eq!(read_response(bytes, b"GET", &limits).err(), Some(rule), "{text}");
     let before = read_response(&bytes[..bytes.len() - 1], b"GET", &limits);
     assert!(matches!(before, Ok(None)), "refused too early: {text}");
 }
@@ -150,11 +136,7 @@ pub(crate) fn body_in(framing: Framing, pieces: &[&[u8]], limits: &Limits) -> Re
             }
         }
     }
-    Ok(Body {
-        data: data.freeze(),
-        rest: ended.then(|| buf.freeze()),
-        trailers,
-    })
+    Ok(Body { data: data.freeze(), rest: ended.then(|| buf.freeze()), trailers })
 }
 
 /// Names and values, to be compared.

@@ -58,11 +58,7 @@ impl fmt::Debug for Fields {
 impl Fields {
     /// Every field line, in the order received.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Field<'_>> + Clone {
-        self.spans.iter().map(|span| Field {
-            id: span.id,
-            name: self.slice(span.name),
-            value: self.slice(span.value),
-        })
+        self.spans.iter().map(|span| Field { id: span.id, name: self.slice(span.name), value: self.slice(span.value) })
     }
 
     /// How many field lines there are.
@@ -132,11 +128,7 @@ impl Fields {
         }
         self.repeated |= self.seen & id.bit();
         self.seen |= id.bit();
-        self.spans.push(Span {
-            id,
-            name: narrow(name),
-            value: narrow(value),
-        });
+        self.spans.push(Span { id, name: narrow(name), value: narrow(value) });
     }
 
     /// Gives the noted fields the bytes their positions are in.
@@ -190,7 +182,5 @@ fn forbidden_in_trailers(name: &[u8]) -> bool {
         "Proxy-Authentication-Info",
         "HTTP2-Settings",
     ];
-    FORBIDDEN
-        .iter()
-        .any(|forbidden| name.eq_ignore_ascii_case(forbidden.as_bytes()))
+    FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden.as_bytes()))
 }

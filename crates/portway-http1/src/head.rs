@@ -63,11 +63,7 @@ impl HeadParser {
     ///
     /// # Errors
     /// As for [`HeadParser::request`].
-    pub fn response(
-        &mut self,
-        buf: &mut BytesMut,
-        request_method: &[u8],
-    ) -> Result<Option<ResponseHead>, Reject> {
+    pub fn response(&mut self, buf: &mut BytesMut, request_method: &[u8]) -> Result<Option<ResponseHead>, Reject> {
         let Some(end) = self.response_end(buf)? else {
             return Ok(None);
         };
@@ -124,12 +120,7 @@ pub(crate) struct FieldScan {
 impl FieldScan {
     /// Goes on in `buf`, a longer version of what was given before, whose field lines begin at `start`. Gives the
     /// position after the empty line, or `None` if it is not there yet.
-    pub(crate) fn scan(
-        &mut self,
-        buf: &[u8],
-        start: usize,
-        limit: usize,
-    ) -> Result<Option<usize>, Rule> {
+    pub(crate) fn scan(&mut self, buf: &[u8], start: usize, limit: usize) -> Result<Option<usize>, Rule> {
         self.line = self.line.max(start);
         self.at = self.at.max(start);
         loop {
@@ -149,8 +140,7 @@ impl FieldScan {
             };
             let (line, colon) = (self.line, self.colon);
             let value = value_range(buf, colon + 1, next - 2);
-            self.fields
-                .push(Name::of(&buf[line..colon]), line..colon, value);
+            self.fields.push(Name::of(&buf[line..colon]), line..colon, value);
             (self.line, self.at, self.colon) = (next, next, 0);
         }
     }

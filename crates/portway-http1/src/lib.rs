@@ -51,6 +51,4 @@ pub use reject::{Reject, Rule};
 pub use request::RequestHead;
 pub use response::ResponseHead;
 pub use target::TargetForm;
-pub use write::{
-    CHUNK_END, HeadWriter, LAST_CHUNK, reason_phrase, write_chunk_head, write_trailers,
-};
+pub use write::{CHUNK_END, HeadWriter, LAST_CHUNK, reason_phrase, write_chunk_head, write_trailers};

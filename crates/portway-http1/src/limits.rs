@@ -31,10 +31,6 @@ impl Limits {
 
     /// For responses: development servers set many and long fields (R44).
     pub fn response() -> Self {
-        Self {
-            head_bytes: 64 * 1024,
-            fields: 200,
-            ..Self::request()
-        }
+        Self { head_bytes: 64 * 1024, fields: 200, ..Self::request() }
     }
 }

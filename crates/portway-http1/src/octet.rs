@@ -91,12 +91,7 @@ const fn equal(word: u64, b: u8) -> u64 {
 
 /// Position of the first octet at or after `from` that is a control (HTAB too) or DEL, else the length.
 pub(crate) fn find_ctl(bytes: &[u8], from: usize) -> usize {
-    find(
-        bytes,
-        from,
-        |word| below(word, 0x20) | equal(word, 0x7f),
-        |b| b < 0x20 || b == 0x7f,
-    )
+    find(bytes, from, |word| below(word, 0x20) | equal(word, 0x7f), |b| b < 0x20 || b == 0x7f)
 }
 
 /// Position of the first octet at or after `from` that no target has, else the length.
@@ -110,12 +105,7 @@ pub(crate) fn find_target_end(bytes: &[u8], from: usize) -> usize {
 }
 
 #[inline(always)]
-fn find(
-    bytes: &[u8],
-    from: usize,
-    in_word: impl Fn(u64) -> u64,
-    stops: impl Fn(u8) -> bool,
-) -> usize {
+fn find(bytes: &[u8], from: usize, in_word: impl Fn(u64) -> u64, stops: impl Fn(u8) -> bool) -> usize {
     let mut at = from;
     let (words, rest) = bytes.get(from..).unwrap_or_default().as_chunks::<8>();
     for word in words {
@@ -134,8 +124,7 @@ mod tests {
 
     #[test]
     fn the_classes_are_those_of_the_rfc() {
-        let token =
-            b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+        let token = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
         for b in 0..=255u8 {
             assert_eq!(is_token(b), token.contains(&b), "{b}");
             assert_eq!(is_ctl(b), (b < 32 && b != 9) || b == 127, "{b}");
@@ -151,16 +140,8 @@ mod tests {
                     let mut bytes = [b'a'; 24];
                     bytes[at] = b;
                     let found = |stops: bool| if stops && at >= from { at } else { 24 };
-                    assert_eq!(
-                        find_ctl(&bytes, from),
-                        found(b < 32 || b == 127),
-                        "{b} {at}"
-                    );
-                    assert_eq!(
-                        find_target_end(&bytes, from),
-                        found(!is_target(b)),
-                        "{b} {at}"
-                    );
+                    assert_eq!(find_ctl(&bytes, from), found(b < 32 || b == 127), "{b} {at}");
+                    assert_eq!(find_target_end(&bytes, from), found(!is_target(b)), "{b} {at}");
                 }
             }
         }

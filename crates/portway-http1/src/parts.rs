@@ -71,11 +71,7 @@ impl<'a: 'b, 'b> Parts<'a, 'b> {
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         limits: &Limits,
     ) -> Result<Self, Rule> {
-        let mut parts = Self {
-            authority,
-            fields: Vec::with_capacity(16),
-            bytes: 0,
-        };
+        let mut parts = Self { authority, fields: Vec::with_capacity(16), bytes: 0 };
         let mut hosts = 0;
         let mut cookie = None;
         for (count, (name, value)) in fields.enumerate() {
@@ -87,11 +83,9 @@ impl<'a: 'b, 'b> Parts<'a, 'b> {
                 return Err(Rule::HeadLong);
             }
             match Name::of(name) {
-                Name::Connection
-                | Name::KeepAlive
-                | Name::ProxyConnection
-                | Name::TransferEncoding
-                | Name::Upgrade => return Err(Rule::ConnectionField),
+                Name::Connection | Name::KeepAlive | Name::ProxyConnection | Name::TransferEncoding | Name::Upgrade => {
+                    return Err(Rule::ConnectionField);
+                }
                 Name::Te if !value.eq_ignore_ascii_case(b"trailers") => {
                     return Err(Rule::ConnectionField);
                 }

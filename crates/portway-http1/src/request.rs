@@ -48,19 +48,11 @@ impl fmt::Debug for RequestHead {
 impl RequestHead {
     /// Reads the meaning of a head whose octets were scanned.
     pub(crate) fn new(line: RequestLine, fields: Fields) -> Result<Self, Rule> {
-        let RequestLine {
-            method,
-            target,
-            version,
-            ..
-        } = line;
+        let RequestLine { method, target, version, .. } = line;
         let start = method + 1;
         let bytes = fields.bytes();
-        let Target {
-            form,
-            authority: named,
-            path_and_query: path,
-        } = Target::parse(&bytes[..method], &bytes[start..target])?;
+        let Target { form, authority: named, path_and_query: path } =
+            Target::parse(&bytes[..method], &bytes[start..target])?;
         let named = named.map(|range| range.start + start..range.end + start);
         let authority = authority(&fields, version, named)?;
         if let Some(expectation) = fields.get(Name::Expect)
@@ -153,11 +145,7 @@ impl RequestHead {
 }
 
 /// The one authority of a request (RFC 9112 3.2.2 and 3.2.3; R31): Host, which the target may repeat but not contradict.
-fn authority(
-    fields: &Fields,
-    version: Version,
-    named: Option<Range<usize>>,
-) -> Result<Option<Range<usize>>, Rule> {
+fn authority(fields: &Fields, version: Version, named: Option<Range<usize>>) -> Result<Option<Range<usize>>, Rule> {
     let Some(host) = fields.range(Name::Host) else {
         return match version {
             Version::Http11 => Err(Rule::HostMissing),
@@ -170,9 +158,7 @@ fn authority(
     let bytes = fields.bytes();
     check_authority(&bytes[host.clone()])?;
     match named {
-        Some(named) if !bytes[named.clone()].eq_ignore_ascii_case(&bytes[host.clone()]) => {
-            Err(Rule::HostDiffers)
-        }
+        Some(named) if !bytes[named.clone()].eq_ignore_ascii_case(&bytes[host.clone()]) => Err(Rule::HostDiffers),
         _ => Ok(Some(host)),
     }
 }
@@ -199,13 +185,7 @@ enum Part {
 
 impl Default for RequestLine {
     fn default() -> Self {
-        Self {
-            part: Part::Method,
-            at: 0,
-            method: 0,
-            target: 0,
-            version: Version::Http11,
-        }
+        Self { part: Part::Method, at: 0, method: 0, target: 0, version: Version::Http11 }
     }
 }
 

@@ -37,25 +37,13 @@ impl Target {
                 return Err(Rule::TargetForm);
             }
             check_authority(target)?;
-            return Ok(Self {
-                form: TargetForm::Authority,
-                authority: Some(0..length),
-                path_and_query: 0..0,
-            });
+            return Ok(Self { form: TargetForm::Authority, authority: Some(0..length), path_and_query: 0..0 });
         }
         if target.first() == Some(&b'/') {
-            return Ok(Self {
-                form: TargetForm::Origin,
-                authority: None,
-                path_and_query: 0..length,
-            });
+            return Ok(Self { form: TargetForm::Origin, authority: None, path_and_query: 0..length });
         }
         if target == b"*" && method == b"OPTIONS" {
-            return Ok(Self {
-                form: TargetForm::Asterisk,
-                authority: None,
-                path_and_query: 0..length,
-            });
+            return Ok(Self { form: TargetForm::Asterisk, authority: None, path_and_query: 0..length });
         }
         let start = scheme_length(target).ok_or(Rule::TargetForm)?;
         let rest = &target[start..];
@@ -67,11 +55,7 @@ impl Target {
         if target.get(end) == Some(&b'?') {
             return Err(Rule::TargetForm);
         }
-        Ok(Self {
-            form: TargetForm::Absolute,
-            authority: Some(start..end),
-            path_and_query: end..length,
-        })
+        Ok(Self { form: TargetForm::Absolute, authority: Some(start..end), path_and_query: end..length })
     }
 }
 
@@ -94,11 +78,7 @@ pub(crate) fn check_authority(authority: &[u8]) -> Result<(), Rule> {
         [b'[', address @ .., b']'] => is_ipv6(address),
         _ => !host.is_empty() && host.iter().all(|&b| is_host(b)),
     };
-    if host_fits && port.is_none_or(is_port) {
-        Ok(())
-    } else {
-        Err(Rule::HostInvalid)
-    }
+    if host_fits && port.is_none_or(is_port) { Ok(()) } else { Err(Rule::HostInvalid) }
 }
 
 fn has_port(authority: &[u8]) -> bool {
@@ -123,8 +103,6 @@ fn is_ipv6(address: &[u8]) -> bool {
 
 fn is_port(port: &[u8]) -> bool {
     let digits = !port.is_empty() && port.len() <= 5 && port.iter().all(u8::is_ascii_digit);
-    let number = port.iter().fold(0, |n: u32, b| {
-        n.wrapping_mul(10).wrapping_add(u32::from(b & 15))
-    });
+    let number = port.iter().fold(0, |n: u32, b| n.wrapping_mul(10).wrapping_add(u32::from(b & 15)));
     digits && (1..=65535).contains(&number)
 }

@@ -36,10 +36,7 @@ fn a_length_is_taken_exactly() {
     assert_eq!((&read.data[..], read.rest), (&b"hell"[..], None));
     let mut none = BodyDecoder::new(Framing::Length(0), &limits);
     assert!(none.is_done());
-    assert!(matches!(
-        none.decode(&mut BytesMut::new()),
-        Ok(Piece::End(None))
-    ));
+    assert!(matches!(none.decode(&mut BytesMut::new()), Ok(Piece::End(None))));
     let huge = body(Framing::Length(u64::MAX), b"abc", &limits).unwrap();
     assert_eq!((&huge.data[..], huge.rest), (&b"abc"[..], None));
 }
@@ -65,10 +62,7 @@ fn the_caller_may_move_the_bytes_of_a_length_itself() {
     assert_eq!(chunked.remaining(), None);
     chunked.advance(10);
     assert!(!chunked.is_done());
-    assert_eq!(
-        BodyDecoder::new(Framing::UntilClose, &limits).remaining(),
-        None
-    );
+    assert_eq!(BodyDecoder::new(Framing::UntilClose, &limits).remaining(), None);
 }
 
 #[test]
@@ -89,19 +83,12 @@ fn closing_inside_a_body_is_never_its_end() {
     let truncated = |framing, bytes: &[u8]| {
         let mut decoder = BodyDecoder::new(framing, &Limits::request());
         let mut buf = BytesMut::from(bytes);
-        while !matches!(
-            decoder.decode(&mut buf).unwrap(),
-            Piece::More | Piece::End(_)
-        ) {}
+        while !matches!(decoder.decode(&mut buf).unwrap(), Piece::More | Piece::End(_)) {}
         decoder.eof().err().map(|reject| reject.rule)
     };
     let whole = b"5;a\r\nhello\r\n0\r\nT: v\r\n\r\n";
     for end in 0..whole.len() {
-        assert_eq!(
-            truncated(Framing::Chunked, &whole[..end]),
-            Some(Rule::Truncated),
-            "{end}"
-        );
+        assert_eq!(truncated(Framing::Chunked, &whole[..end]), Some(Rule::Truncated), "{end}");
     }
     assert_eq!(truncated(Framing::Chunked, whole), None);
     assert_eq!(truncated(Framing::Length(3), b"ab"), Some(Rule::Truncated));
@@ -111,8 +98,7 @@ fn closing_inside_a_body_is_never_its_end() {
 
 #[test]
 fn chunks_are_joined_and_what_follows_is_left() {
-    let read =
-        chunked("5\r\nhello\r\n1;a=\"b\"\r\n,\r\nA\r\n wonderful\r\n0\r\n\r\nGET /").unwrap();
+    let read = chunked("5\r\nhello\r\n1;a=\"b\"\r\n,\r\nA\r\n wonderful\r\n0\r\n\r\nGET /").unwrap();
     assert_eq!(read.data, "hello, wonderful");
     assert_eq!(read.rest.as_deref(), Some(&b"GET /"[..]));
     assert!(read.trailers.is_empty());
@@ -120,18 +106,8 @@ fn chunks_are_joined_and_what_follows_is_left() {
 
 #[test]
 fn the_last_chunk_may_have_more_zeros_and_extensions() {
-    for last in [
-        "0\r\n\r\n",
-        "000\r\n\r\n",
-        "0000000000000000\r\n\r\n",
-        "0;a\tb\r\n\r\n",
-        "0;\r\n\r\n",
-    ] {
-        assert_eq!(
-            chunked(last).unwrap().rest.as_deref(),
-            Some(&b""[..]),
-            "{last:?}"
-        );
+    for last in ["0\r\n\r\n", "000\r\n\r\n", "0000000000000000\r\n\r\n", "0;a\tb\r\n\r\n", "0;\r\n\r\n"] {
+        assert_eq!(chunked(last).unwrap().rest.as_deref(), Some(&b""[..]), "{last:?}");
     }
 }
 
@@ -144,22 +120,14 @@ fn data_may_look_like_anything() {
 
 #[test]
 fn a_chunk_size_is_one_to_sixteen_hexadecimal_digits() {
-    assert_eq!(
-        chunked(format!("0{}\r\nx\r\n{}", "01", "0\r\n\r\n"))
-            .unwrap()
-            .data,
-        "x"
-    );
-    assert_eq!(
-        chunked("0000000000000005\r\nhello\r\n").unwrap().data,
-        "hello"
-    );
+    assert_eq!(chunked(format!("0{}\r\nx\r\n{}", "01", "0\r\n\r\n")).unwrap().data, "x");
+    assert_eq!(chunked("0000000000000005\r\nhello\r\n").unwrap().data, "hello");
     assert_eq!(chunked("FFFFFFFFffffffff\r\nx").unwrap().data, "x");
     refuses("00000000000000000", Rule::ChunkSize);
     refuses("10000000000000000", Rule::ChunkSize);
     for line in [
-        "\r", ";", " ", "+", "-", "0x", "5 ", "5\t", "5,", "g", "G", "/", ":", "@", "`", "5g", "_",
-        "\"", "\0", "5\u{0}",
+        "\r", ";", " ", "+", "-", "0x", "5 ", "5\t", "5,", "g", "G", "/", ":", "@", "`", "5g", "_", "\"", "\0",
+        "5\u{0}",
     ] {
         refuses(line, Rule::ChunkSize);
     }
@@ -202,21 +170,12 @@ fn an_extension_has_no_control_but_tab() {
 
 #[test]
 fn extensions_are_counted_over_the_whole_body() {
-    let limits = Limits {
-        chunk_extension_bytes: 5,
-        ..Limits::request()
-    };
+    let limits = Limits { chunk_extension_bytes: 5, ..Limits::request() };
     let within = b"1;ab\r\nx\r\n1;a\r\ny\r\n0\r\n\r\n";
     assert_eq!(body(Framing::Chunked, within, &limits).unwrap().data, "xy");
     let rule = Some(Rule::ChunkExtensionLong);
-    assert_eq!(
-        body(Framing::Chunked, b"1;ab\r\nx\r\n1;ab", &limits).err(),
-        rule
-    );
-    assert_eq!(
-        body(Framing::Chunked, b"1;ab\r\nx\r\n1;a\r\ny\r\n0;", &limits).err(),
-        rule
-    );
+    assert_eq!(body(Framing::Chunked, b"1;ab\r\nx\r\n1;ab", &limits).err(), rule);
+    assert_eq!(body(Framing::Chunked, b"1;ab\r\nx\r\n1;a\r\ny\r\n0;", &limits).err(), rule);
     assert_eq!(body(Framing::Chunked, b"1;abcde", &limits).err(), rule);
     assert!(body(Framing::Chunked, b"1;abcd", &limits).is_ok());
 }
@@ -247,20 +206,10 @@ fn trailers_are_given_once() {
 
 #[test]
 fn trailers_have_limits() {
-    let limits = Limits {
-        fields: 2,
-        trailer_bytes: 14,
-        ..Limits::request()
-    };
+    let limits = Limits { fields: 2, trailer_bytes: 14, ..Limits::request() };
     let read = |bytes: &[u8]| body(Framing::Chunked, bytes, &limits);
-    assert_eq!(
-        read(b"0\r\nA: 1\r\nB: 2\r\n\r\n").unwrap().trailers.len(),
-        2
-    );
-    assert_eq!(
-        read(b"0\r\nA: 1\r\nB: 23\r\n\r\n").err(),
-        Some(Rule::HeadLong)
-    );
+    assert_eq!(read(b"0\r\nA: 1\r\nB: 2\r\n\r\n").unwrap().trailers.len(), 2);
+    assert_eq!(read(b"0\r\nA: 1\r\nB: 23\r\n\r\n").err(), Some(Rule::HeadLong));
     let endless = b"0\r\nA: 1\r\nB:012345";
     assert_eq!(read(endless).err(), Some(Rule::HeadLong));
     assert!(read(&endless[..endless.len() - 1]).is_ok());

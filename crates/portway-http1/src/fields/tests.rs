@@ -2,9 +2,7 @@ use crate::check::{pairs, request};
 use crate::{BodyDecoder, Fields, Framing, Limits, Name, Piece};
 
 fn fields(lines: &str) -> Fields {
-    request(format!("GET / HTTP/1.0\r\n{lines}\r\n"))
-        .fields()
-        .clone()
+    request(format!("GET / HTTP/1.0\r\n{lines}\r\n")).fields().clone()
 }
 
 #[test]
@@ -16,10 +14,7 @@ fn fields_are_found_by_name_in_order() {
     assert!(fields.repeated(Name::SetCookie) && !fields.repeated(Name::Cookie));
     assert_eq!(fields.get(Name::SetCookie), Some(&b"a"[..]));
     assert_eq!(fields.get(Name::Host), None);
-    assert_eq!(
-        fields.all(Name::SetCookie).collect::<Vec<_>>(),
-        [b"a", b"b"]
-    );
+    assert_eq!(fields.all(Name::SetCookie).collect::<Vec<_>>(), [b"a", b"b"]);
     assert_eq!(fields.get_named(b"X-ONE"), Some(&b"1"[..]));
     assert_eq!(fields.get_named(b"X-Two"), None);
     assert_eq!(fields.iter().len(), 4);
@@ -92,22 +87,12 @@ fn trailers_that_frame_route_or_authenticate_are_not_relayed() {
         "HTTP2-Settings",
         "Strict-Transport-Security",
     ];
-    let all: String = dropped
-        .iter()
-        .map(|name| format!("{name}: x\r\n"))
-        .collect();
+    let all: String = dropped.iter().map(|name| format!("{name}: x\r\n")).collect();
     let mut buf = bytes::BytesMut::from(format!("0\r\n{kept}{all}\r\n").as_str());
-    let piece = BodyDecoder::new(Framing::Chunked, &Limits::request())
-        .decode(&mut buf)
-        .unwrap();
-    let Piece::End(Some(trailers)) = piece else {
-        panic!("{piece:?}")
-    };
+    let piece = BodyDecoder::new(Framing::Chunked, &Limits::request()).decode(&mut buf).unwrap();
+    let Piece::End(Some(trailers)) = piece else { panic!("{piece:?}") };
     assert_eq!(trailers.len(), dropped.len() + 4);
-    let safe: Vec<_> = trailers
-        .trailer_safe()
-        .map(|field| field.name.escape_ascii().to_string())
-        .collect();
+    let safe: Vec<_> = trailers.trailer_safe().map(|field| field.name.escape_ascii().to_string()).collect();
     assert_eq!(safe, ["Grpc-Status", "Server-Timing", "ETag", "X-Checksum"]);
     assert_eq!(pairs(&trailers)[0].1, b"0");
 }

@@ -51,12 +51,7 @@ fn statuses_are_three_digits_from_100_to_599() {
 fn what_would_end_a_line_is_not_written() {
     let mut out = BytesMut::new();
     for bad in ["", "G T", "G\r\n", "G:"] {
-        assert_eq!(
-            HeadWriter::request(&mut out, bad.as_bytes(), b"/")
-                .unwrap_err()
-                .rule,
-            Rule::Method
-        );
+        assert_eq!(HeadWriter::request(&mut out, bad.as_bytes(), b"/").unwrap_err().rule, Rule::Method);
     }
     for bad in ["", " ", "/ ", "/\r", "/\n", "/#", "/\u{e9}", "/\x7f"] {
         let refused = HeadWriter::request(&mut out, b"GET", bad.as_bytes()).unwrap_err();
@@ -78,10 +73,7 @@ fn what_would_end_a_line_is_not_written() {
     writer.put("A", "b\tc \u{e9}").unwrap();
     writer.put(b"D", b"").unwrap();
     writer.finish();
-    assert_eq!(
-        &out[..],
-        "HTTP/1.1 200 OK\r\nA: b\tc \u{e9}\r\nD: \r\n\r\n".as_bytes()
-    );
+    assert_eq!(&out[..], "HTTP/1.1 200 OK\r\nA: b\tc \u{e9}\r\nD: \r\n\r\n".as_bytes());
 }
 
 #[test]
@@ -92,33 +84,14 @@ fn a_length_is_written_in_decimal() {
             writer.put_length(length);
             writer.finish();
         });
-        assert_eq!(
-            out,
-            format!("kept|HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n")
-        );
+        assert_eq!(out, format!("kept|HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"));
     }
 }
 
 #[test]
 fn a_chunk_head_is_its_length_in_hexadecimal() {
-    for length in [
-        1,
-        9,
-        10,
-        15,
-        16,
-        17,
-        255,
-        256,
-        4095,
-        65536,
-        0x0123_4567_89ab_cdef,
-        usize::MAX,
-    ] {
-        assert_eq!(
-            written(|out| write_chunk_head(out, length)),
-            format!("kept|{length:x}\r\n")
-        );
+    for length in [1, 9, 10, 15, 16, 17, 255, 256, 4095, 65536, 0x0123_4567_89ab_cdef, usize::MAX] {
+        assert_eq!(written(|out| write_chunk_head(out, length)), format!("kept|{length:x}\r\n"));
     }
 }
 
@@ -141,17 +114,10 @@ fn trailers_end_a_body_as_the_last_chunk_does() {
 
 #[test]
 fn usual_statuses_have_their_reason() {
-    for (status, reason) in [
-        (101, "Switching Protocols"),
-        (200, "OK"),
-        (302, "Found"),
-        (404, "Not Found"),
-    ] {
+    for (status, reason) in [(101, "Switching Protocols"), (200, "OK"), (302, "Found"), (404, "Not Found")] {
         assert_eq!(reason_phrase(status), reason);
     }
-    for status in [
-        100, 103, 204, 304, 400, 401, 403, 408, 414, 421, 429, 431, 500, 502, 503, 504, 505, 508,
-    ] {
+    for status in [100, 103, 204, 304, 400, 401, 403, 408, 414, 421, 429, 431, 500, 502, 503, 504, 505, 508] {
         assert!(!reason_phrase(status).is_empty(), "{status}");
     }
     assert_eq!(reason_phrase(299), "");
