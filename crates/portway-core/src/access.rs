@@ -27,11 +27,7 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        Self {
-            ceiling: Level::Public,
-            protected: [8080].into(),
-            denied: [22].into(),
-        }
+        Self { ceiling: Level::Public, protected: [8080].into(), denied: [22].into() }
     }
 }
 
@@ -169,19 +165,15 @@ impl Permit {
     pub fn still_holds(&self, snapshot: &Snapshot, rules: &Rules, now: Timestamp) -> bool {
         let alive = match &self.visitor {
             Visitor::Anonymous => true,
-            Visitor::Session(session) => snapshot
-                .session(&session.hash)
-                .is_some_and(|s| s == session),
+            Visitor::Session(session) => snapshot.session(&session.hash).is_some_and(|s| s == session),
             Visitor::Token(token) => snapshot.token(&token.hash).is_some_and(|t| t == token),
         };
-        let visitor = if alive {
-            &self.visitor
-        } else {
-            &Visitor::Anonymous
-        };
+        let visitor = if alive { &self.visitor } else { &Visitor::Anonymous };
         match decide(snapshot, rules, &self.target, visitor, now) {
             Decision::Permit(permit) => {
-                permit.workspace.generation == self.workspace.generation
+                // What was opened because the port was public passed no browser policy and has no end: it dies with that.
+                (self.basis != Basis::Public || permit.basis == Basis::Public)
+                    && permit.workspace.generation == self.workspace.generation
                     && permit.workspace.address == self.workspace.address
                     && permit.scheme == self.scheme
             }
@@ -191,13 +183,7 @@ impl Permit {
 }
 
 /// Decides whether `visitor` may open `target`.
-pub fn decide(
-    snapshot: &Snapshot,
-    rules: &Rules,
-    target: &Target,
-    visitor: &Visitor,
-    now: Timestamp,
-) -> Decision {
+pub fn decide(snapshot: &Snapshot, rules: &Rules, target: &Target, visitor: &Visitor, now: Timestamp) -> Decision {
     let known = match visitor {
         Visitor::Anonymous => false,
         // A session is good for its own host alone; anywhere else it is nobody's.
@@ -222,18 +208,14 @@ fn look(
     if rules.denied.contains(&target.port) {
         return Err(Reason::PortDenied);
     }
-    let workspace = snapshot
-        .workspace(&target.workspace)
-        .ok_or(Reason::NoWorkspace)?;
+    let workspace = snapshot.workspace(&target.workspace).ok_or(Reason::NoWorkspace)?;
     let policy = snapshot.port(&target.workspace, target.port);
     let level = effective_level(rules, target.port, policy);
     let basis = if level == Level::Public {
         Basis::Public
     } else {
         match visitor {
-            Visitor::Session(session) if known => {
-                user_basis(snapshot, workspace, policy, level, &session.user)?
-            }
+            Visitor::Session(session) if known => user_basis(snapshot, workspace, policy, level, &session.user)?,
             Visitor::Session(_) | Visitor::Anonymous => return Err(Reason::NoGrant),
             Visitor::Token(token) => {
                 if now >= token.expires_at {
@@ -252,21 +234,13 @@ fn look(
         State::Running => {}
         State::Stopped => return Err(Reason::Stopped),
     }
-    let scheme = if target.tls {
-        Some(Scheme::Https)
-    } else {
-        policy.and_then(|p| p.scheme)
-    };
+    let scheme = if target.tls { Some(Scheme::Https) } else { policy.and_then(|p| p.scheme) };
     let ide = rules.protected.contains(&target.port);
     Ok(Permit {
         workspace: workspace.clone(),
         port: target.port,
         scheme: scheme.unwrap_or(Scheme::Http),
-        profile: policy.and_then(|p| p.profile).unwrap_or(if ide {
-            Profile::Public
-        } else {
-            Profile::Localhost
-        }),
+        profile: policy.and_then(|p| p.profile).unwrap_or(if ide { Profile::Public } else { Profile::Localhost }),
         basis,
         visitor: visitor.clone(),
         target: target.clone(),
@@ -277,18 +251,11 @@ fn look(
 ///
 /// # Errors
 /// The reason, for the audit.
-pub fn user_may(
-    snapshot: &Snapshot,
-    rules: &Rules,
-    target: &Target,
-    user: &UserId,
-) -> Result<Basis, Reason> {
+pub fn user_may(snapshot: &Snapshot, rules: &Rules, target: &Target, user: &UserId) -> Result<Basis, Reason> {
     if rules.denied.contains(&target.port) {
         return Err(Reason::PortDenied);
     }
-    let workspace = snapshot
-        .workspace(&target.workspace)
-        .ok_or(Reason::NoWorkspace)?;
+    let workspace = snapshot.workspace(&target.workspace).ok_or(Reason::NoWorkspace)?;
     let policy = snapshot.port(&target.workspace, target.port);
     let level = effective_level(rules, target.port, policy);
     let basis = user_basis(snapshot, workspace, policy, level, user)?;
@@ -304,11 +271,7 @@ pub fn effective_level(rules: &Rules, port: u16, policy: Option<&PortPolicy>) ->
         return Level::Owner;
     }
     policy.map_or(Level::Owner, |policy| {
-        let wanted = if policy.users.is_empty() {
-            policy.level
-        } else {
-            policy.level.max(Level::Users)
-        };
+        let wanted = if policy.users.is_empty() { policy.level } else { policy.level.max(Level::Users) };
         wanted.min(rules.ceiling)
     })
 }
