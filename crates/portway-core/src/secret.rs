@@ -116,6 +116,58 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_has_one_spelling() {
+        // The last of 43 letters holds four bits; with the two others set it would be a second text of the same secret.
+        let text = Secret::new([0xff; 32]).text();
+        assert_eq!((text.len(), text.chars().last()), (SECRET_TEXT_LEN, Some('8')));
+        let body = &text[..SECRET_TEXT_LEN - 1];
+        assert!(Secret::read(format!("{body}8").as_bytes()).is_some());
+        for text in [
+            format!("{body}9"),
+            format!("{body}-"),
+            format!("{body}8="),
+            format!("{body}8 "),
+            format!(" {body}8"),
+            format!("\"{body}8\""),
+            body.to_owned(),
+            format!("{body}8A"),
+            "/".repeat(SECRET_TEXT_LEN),
+            format!("{}A", "+".repeat(SECRET_TEXT_LEN - 1)),
+        ] {
+            assert_eq!(Secret::read(text.as_bytes()), None, "{text}");
+            assert_eq!(SecretHash::read(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_not_a_session_and_its_prefix_is_exact() {
+        let secret = Secret::new([7; 32]);
+        let token = secret.token_text();
+        assert!(token.starts_with("pwy_"));
+        assert_eq!(Secret::read(token.as_bytes()), None);
+        assert_eq!(Secret::read_token(secret.text().as_bytes()), None);
+        for text in [
+            token.replacen("pwy_", "PWY_", 1),
+            token.replacen("pwy_", "", 1),
+            format!(" {token}"),
+            format!("Bearer {token}"),
+        ] {
+            assert_eq!(Secret::read_token(text.as_bytes()), None, "{text}");
+        }
+        // The checksum is the token's own: another secret's does not fit.
+        let (body, sum) = token.split_at(token.len() - CHECKSUM_LEN);
+        let other = Secret::new([8; 32]).token_text();
+        assert!(!other.ends_with(sum));
+        assert_eq!(Secret::read_token(format!("{body}{}", &other[other.len() - CHECKSUM_LEN..]).as_bytes()), None);
+    }
+
+    #[test]
+    fn a_secret_is_kept_as_its_sha_256() {
+        // `printf '\0%.0s' {1..32} | sha256sum | xxd -r -p | basenc --base64url`
+        assert_eq!(Secret::new([0; 32]).hash().text(), "Zmh6rfhivXdsj8GLjp-OIAiXFIVu4jOzkCpZHQ1fKSU");
+    }
+
+    #[test]
     fn hashes_differ_and_debug_shows_nothing() {
         let (one, two) = (Secret::new([1; 32]), Secret::new([2; 32]));
         assert!(one.hash().same(&one.hash()) && !one.hash().same(&two.hash()));

@@ -204,3 +204,46 @@ pub struct User {
     /// A suspended user is refused at once, whatever session they hold.
     pub suspended: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_the_configuration_are_read_as_they_are_printed() {
+        for (text, level) in [
+            ("owner", Level::Owner),
+            ("users", Level::Users),
+            ("authenticated", Level::Authenticated),
+            ("public", Level::Public),
+        ] {
+            assert_eq!((text.parse(), level.as_str()), (Ok(level), text));
+        }
+        for (text, profile) in [("localhost", Profile::Localhost), ("public", Profile::Public)] {
+            assert_eq!((text.parse(), profile.as_str()), (Ok(profile), text));
+        }
+        for (text, scheme) in [("http", Scheme::Http), ("https", Scheme::Https)] {
+            assert_eq!((text.parse(), scheme.as_str()), (Ok(scheme), text));
+        }
+    }
+
+    #[test]
+    fn unknown_words_are_refused_with_the_known_ones() {
+        for text in ["", "Owner", "PUBLIC", " public", "org", "everyone"] {
+            let error = text.parse::<Level>().unwrap_err();
+            assert!(error.contains(&format!("`{text}`")) && error.contains("`authenticated`"), "{error}");
+            let error = text.parse::<Profile>().unwrap_err();
+            assert!(error.contains(&format!("`{text}`")) && error.contains("`localhost`"), "{error}");
+            let error = text.parse::<Scheme>().unwrap_err();
+            assert!(error.contains(&format!("`{text}`")) && error.contains("`https`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_configured_is_the_owners() {
+        assert_eq!(PortPolicy::default().level, Level::Owner);
+        assert!(PortPolicy::default().users.is_empty());
+        let order = [Level::Owner, Level::Users, Level::Authenticated, Level::Public];
+        assert!(order.is_sorted() && order[0] < order[1] && order[1] < order[2] && order[2] < order[3]);
+    }
+}
