@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { attack, PATHS } from '../lib/attack.mjs';
 import { makeAuthority } from '../lib/ca.mjs';
 import { shot, startBrowser } from '../lib/browser.mjs';
 import { startDevServer } from '../lib/upstreams.mjs';
@@ -28,6 +29,19 @@ describe('the stage', () => {
     assert.equal(await page.evaluate('isSecureContext'), true);
     assert.ok(plain.bytes().startsWith('GET / HTTP/1.1\r\n'));
     await shot(page, 'stage-plain');
+  });
+
+  it('every attempt of an attacking page is heard by a server that nothing protects', async () => {
+    const victim = await startDevServer();
+    try {
+      const page = await (await browser.profile()).newPage();
+      await page.goto(`http://3000-evil.portway.localhost:${plain.port}/`);
+      await attack(page, `http://3000-a.portway.localhost:${victim.port}`);
+      const heard = new Set(victim.requests.map((request) => request.url.split('?')[0]));
+      assert.deepEqual(PATHS.filter((path) => !heard.has(path)), []);
+    } finally {
+      await victim.stop();
+    }
   });
 
   it('a certificate of the test authority is trusted', async () => {

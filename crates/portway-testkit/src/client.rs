@@ -34,9 +34,7 @@ pub struct Client {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client")
-            .field("buffered", &self.buffer.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("buffered", &self.buffer.len()).finish_non_exhaustive()
     }
 }
 
@@ -56,11 +54,7 @@ impl Client {
     ///
     /// # Errors
     /// The handshake's own.
-    pub async fn try_connect_tls(
-        address: SocketAddr,
-        sni: &str,
-        config: Arc<ClientConfig>,
-    ) -> std::io::Result<Self> {
+    pub async fn try_connect_tls(address: SocketAddr, sni: &str, config: Arc<ClientConfig>) -> std::io::Result<Self> {
         let name = ServerName::try_from(sni.to_owned()).expect("a server name");
         let handshake = TlsConnector::from(config).connect(name, tcp(address).await);
         Ok(Self::over(within("TLS handshake", handshake).await?))
@@ -68,10 +62,7 @@ impl Client {
 
     /// A client over any stream.
     pub fn over(stream: impl Stream + 'static) -> Self {
-        Self {
-            stream: Box::new(stream),
-            buffer: BytesMut::new(),
-        }
+        Self { stream: Box::new(stream), buffer: BytesMut::new() }
     }
 
     /// Sends all bytes at once; panics when the peer no longer takes them.
@@ -106,9 +97,7 @@ impl Client {
 
     /// Ends this direction (FIN, or TLS `close_notify`); the other one stays open.
     pub async fn finish(&mut self) {
-        within("half-close", self.stream.shutdown())
-            .await
-            .expect("half-close");
+        within("half-close", self.stream.shutdown()).await.expect("half-close");
     }
 
     /// Reads one response to `method`, body included.
@@ -144,11 +133,7 @@ impl Client {
     /// # Errors
     /// As [`BodyReader::next`].
     pub async fn body_piece(&mut self, body: &mut BodyReader) -> std::io::Result<Option<Bytes>> {
-        within(
-            "a piece of the body",
-            body.next(&mut self.stream, &mut self.buffer),
-        )
-        .await
+        within("a piece of the body", body.next(&mut self.stream, &mut self.buffer)).await
     }
 
     /// Sends a request and reads its whole answer.
@@ -168,11 +153,7 @@ impl Client {
                     return self.buffer.split_to(at + needle.len()).freeze();
                 }
                 let read = self.stream.read_buf(&mut self.buffer).await.expect("read");
-                assert!(
-                    read > 0,
-                    "ended before {:?}",
-                    String::from_utf8_lossy(needle)
-                );
+                assert!(read > 0, "ended before {:?}", String::from_utf8_lossy(needle));
             }
         })
         .await
@@ -205,9 +186,7 @@ impl Client {
 }
 
 async fn tcp(address: SocketAddr) -> TcpStream {
-    let stream = within("connect", TcpStream::connect(address))
-        .await
-        .expect("connect");
+    let stream = within("connect", TcpStream::connect(address)).await.expect("connect");
     stream.set_nodelay(true).expect("TCP_NODELAY");
     stream
 }

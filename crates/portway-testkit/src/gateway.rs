@@ -49,12 +49,7 @@ impl Gateway {
             binary: binary.as_ref().to_owned(),
             dir: TempDir::new(),
             config: None,
-            listen: vec![
-                "--listen".into(),
-                "127.0.0.1:0".into(),
-                "--ops".into(),
-                "127.0.0.1:0".into(),
-            ],
+            listen: vec!["--listen".into(), "127.0.0.1:0".into(), "--ops".into(), "127.0.0.1:0".into()],
             extra: Vec::new(),
             environment: Vec::new(),
         }
@@ -64,39 +59,26 @@ impl Gateway {
     #[must_use]
     pub fn addresses(&self, listener: &str) -> Vec<SocketAddr> {
         let log = self.log();
-        let lines = log
-            .iter()
-            .filter(|line| is_event(line, "listening") && line["listener"] == listener);
-        lines
-            .filter_map(|line| line["address"].as_str()?.parse().ok())
-            .collect()
+        let lines = log.iter().filter(|line| is_event(line, "listening") && line["listener"] == listener);
+        lines.filter_map(|line| line["address"].as_str()?.parse().ok()).collect()
     }
 
     /// The first plain HTTP address.
     #[must_use]
     pub fn plain(&self) -> SocketAddr {
-        self.addresses("plain")
-            .first()
-            .copied()
-            .expect("a plain listener")
+        self.addresses("plain").first().copied().expect("a plain listener")
     }
 
     /// The first TLS address.
     #[must_use]
     pub fn tls(&self) -> SocketAddr {
-        self.addresses("tls")
-            .first()
-            .copied()
-            .expect("a TLS listener")
+        self.addresses("tls").first().copied().expect("a TLS listener")
     }
 
     /// The first operations address.
     #[must_use]
     pub fn ops(&self) -> SocketAddr {
-        self.addresses("ops")
-            .first()
-            .copied()
-            .expect("an operations listener")
+        self.addresses("ops").first().copied().expect("an operations listener")
     }
 
     /// The process id.
@@ -141,28 +123,26 @@ impl Gateway {
         let output = self.try_run(arguments);
         let errors = String::from_utf8_lossy(&output.stderr);
         let shown: Vec<_> = arguments.iter().map(AsRef::as_ref).collect();
-        assert!(
-            output.status.success(),
-            "portway {shown:?}: {}\n{errors}",
-            output.status
-        );
+        assert!(output.status.success(), "portway {shown:?}: {}\n{errors}", output.status);
         String::from_utf8(output.stdout).expect("UTF-8 output")
     }
 
     /// [`Gateway::run`] for a command that may fail.
     pub fn try_run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Output {
         let mut command = Command::new(&self.binary);
-        command
-            .args(arguments)
-            .arg("--data")
-            .arg(self.dir.join("data"));
+        command.args(arguments).arg("--data").arg(self.dir.join("data"));
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
         }
-        command
-            .stdin(Stdio::null())
-            .output()
-            .expect("run the binary")
+        command.stdin(Stdio::null()).output().expect("run the binary")
+    }
+
+    /// Makes a user and gives the one-time login link that is printed.
+    #[must_use]
+    pub fn add_user(&self, name: &str) -> String {
+        let output = self.run(&["user", "add", name]);
+        let link = output.split_whitespace().find(|word| word.starts_with("http"));
+        link.unwrap_or_else(|| panic!("no login link in: {output}")).to_owned()
     }
 
     /// Peak resident memory so far, in bytes (`VmHWM`).
@@ -170,15 +150,8 @@ impl Gateway {
     pub fn peak_memory(&self) -> u64 {
         let path = format!("/proc/{}/status", self.pid());
         let status = std::fs::read_to_string(path).expect("the process's status");
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .expect("VmHWM");
-        let kibibytes: u64 = line
-            .trim()
-            .trim_end_matches(" kB")
-            .parse()
-            .expect("a number of kB");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
+        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
         kibibytes * 1024
     }
 
@@ -210,27 +183,18 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         if !matches!(self.child.try_wait(), Ok(Some(_))) {
             signal("KILL", &format!("-{}", self.pid()));
+            // And without the shell, so that the wait below always ends.
+            drop(self.child.kill());
             drop(self.child.wait());
         }
         if std::thread::panicking() {
-            let tail = self
-                .log()
-                .into_iter()
-                .rev()
-                .take(20)
-                .map(|line| line.to_string());
+            let tail = self.log().into_iter().rev().take(20).map(|line| line.to_string());
             let tail: Vec<_> = tail.collect();
             let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
             // The test harness shows standard error of a failed test only.
-            #[expect(
-                clippy::print_stderr,
-                reason = "what the gateway said explains the failure"
-            )]
+            #[expect(clippy::print_stderr, reason = "what the gateway said explains the failure")]
             {
-                eprintln!(
-                    "--- gateway log\n{tail}\n--- gateway errors\n{}",
-                    self.errors()
-                );
+                eprintln!("--- gateway log\n{tail}\n--- gateway errors\n{}", self.errors());
             }
         }
     }
@@ -288,17 +252,8 @@ impl Builder {
         let mut gateway = self.spawn();
         eventually("the gateway to be ready", || {
             let ended = gateway.child.try_wait().expect("wait for the gateway");
-            assert!(
-                ended.is_none(),
-                "ended before it was ready: {ended:?}\n{}",
-                gateway.errors()
-            );
-            gateway
-                .log
-                .lock()
-                .expect("log")
-                .iter()
-                .any(|line| is_event(line, "ready"))
+            assert!(ended.is_none(), "ended before it was ready: {ended:?}\n{}", gateway.errors());
+            gateway.log.lock().expect("log").iter().any(|line| is_event(line, "ready"))
         });
         gateway
     }
@@ -322,42 +277,19 @@ impl Builder {
 
     fn spawn(self) -> Gateway {
         let mut command = Command::new(&self.binary);
-        command
-            .arg("serve")
-            .arg("--data")
-            .arg(self.dir.join("data"));
+        command.arg("serve").arg("--data").arg(self.dir.join("data"));
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
         }
-        command
-            .args(&self.listen)
-            .args(&self.extra)
-            .envs(self.environment);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.args(&self.listen).args(&self.extra).envs(self.environment);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.process_group(0).spawn().expect("start the gateway");
         let (log, errors) = (Arc::default(), Arc::default());
         let readers = vec![
-            follow_log(
-                child.stdout.take().expect("standard output"),
-                Arc::clone(&log),
-            ),
-            follow_errors(
-                child.stderr.take().expect("standard error"),
-                Arc::clone(&errors),
-            ),
+            follow_log(child.stdout.take().expect("standard output"), Arc::clone(&log)),
+            follow_errors(child.stderr.take().expect("standard error"), Arc::clone(&errors)),
         ];
-        Gateway {
-            child,
-            binary: self.binary,
-            dir: self.dir,
-            config: self.config,
-            log,
-            errors,
-            readers,
-        }
+        Gateway { child, binary: self.binary, dir: self.dir, config: self.config, log, errors, readers }
     }
 }
 
@@ -386,11 +318,6 @@ fn follow_errors(output: impl Read + Send + 'static, errors: Arc<Mutex<String>>)
 
 /// Sends a signal by the shell's own `kill`: this workspace has no unsafe code to call it with.
 fn signal(name: &str, target: &str) {
-    let command = format!("kill -{name} -- {target}");
-    drop(
-        Command::new("sh")
-            .args(["-c", &command])
-            .stderr(Stdio::null())
-            .status(),
-    );
+    let command = format!("kill -s {name} -- {target}");
+    drop(Command::new("sh").args(["-c", &command]).stderr(Stdio::null()).status());
 }

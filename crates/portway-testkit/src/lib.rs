@@ -5,11 +5,8 @@
 //! A failure inside this crate panics, because a test that cannot set its stage has failed.
 //!
 //! Reading order: [`patience`] (how long to wait), [`gateway`] (the process under test),
-//! [`client`] (the visitor's side), [`upstream`] (the dev server's side), [`websocket`], [`tls`].
-#![expect(
-    clippy::expect_used,
-    reason = "dev-only crate: a broken test stage is a failed test"
-)]
+//! [`client`] and [`visitor`] (the visitor's side), [`upstream`] (the dev server's side), [`websocket`], [`tls`].
+#![expect(clippy::expect_used, reason = "dev-only crate: a broken test stage is a failed test")]
 
 pub mod client;
 pub mod gateway;
@@ -18,6 +15,7 @@ pub mod patience;
 pub mod temp;
 pub mod tls;
 pub mod upstream;
+pub mod visitor;
 pub mod websocket;
 
 pub use client::{Client, Ending};
@@ -27,6 +25,7 @@ pub use patience::{eventually, eventually_async, patience, within};
 pub use temp::TempDir;
 pub use tls::TestCa;
 pub use upstream::{Bulk, Echo, Recorder, Step, WebSocketEcho};
+pub use visitor::Visitor;
 pub use websocket::WebSocket;
 
 use tokio::io::{AsyncRead, AsyncWrite};

@@ -59,10 +59,7 @@ impl Message {
     #[must_use]
     pub fn all(&self, name: &str) -> Vec<String> {
         let fields = self.fields().into_iter();
-        fields
-            .filter(|(found, _)| found.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
-            .collect()
+        fields.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
     }
 
     /// The first value of the field `name`, ignoring case.
@@ -98,17 +95,12 @@ impl Message {
         if codings.contains("chunked") {
             return Some(Length::Chunked);
         }
-        self.field("content-length")
-            .and_then(|value| value.parse().ok())
-            .map(Length::Known)
+        self.field("content-length").and_then(|value| value.parse().ok()).map(Length::Known)
     }
 
     fn lines(&self) -> impl Iterator<Item = String> {
         let text = String::from_utf8_lossy(&self.head).into_owned();
-        text.split("\r\n")
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-            .into_iter()
+        text.split("\r\n").map(str::to_owned).collect::<Vec<_>>().into_iter()
     }
 }
 
@@ -123,17 +115,10 @@ pub async fn read_head(
     loop {
         if let Some(end) = find(buffer, b"\r\n\r\n") {
             let head = buffer.split_to(end + 4).freeze();
-            return Ok(Some(Message {
-                head,
-                ..Message::default()
-            }));
+            return Ok(Some(Message { head, ..Message::default() }));
         }
         if stream.read_buf(buffer).await? == 0 {
-            return if buffer.is_empty() {
-                Ok(None)
-            } else {
-                Err(std::io::ErrorKind::UnexpectedEof.into())
-            };
+            return if buffer.is_empty() { Ok(None) } else { Err(std::io::ErrorKind::UnexpectedEof.into()) };
         }
     }
 }
@@ -158,12 +143,7 @@ impl BodyReader {
             Length::Chunked => 0,
             Length::ToClose => u64::MAX,
         };
-        Self {
-            length,
-            left,
-            done: length == Length::Known(0),
-            trailers: Bytes::new(),
-        }
+        Self { length, left, done: length == Length::Known(0), trailers: Bytes::new() }
     }
 
     /// The next bytes of content; `None` at the body's proper end.
@@ -186,9 +166,7 @@ impl BodyReader {
                 }
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
             }
-            let size = buffer
-                .len()
-                .min(usize::try_from(self.left).unwrap_or(usize::MAX));
+            let size = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
             let piece = buffer.split_to(size).freeze();
             if self.length != Length::ToClose {
                 self.left -= size as u64;
@@ -257,14 +235,10 @@ pub async fn read_body(
 /// Where `needle` first begins in `hay`.
 #[must_use]
 pub fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
-    hay.windows(needle.len())
-        .position(|window| window == needle)
+    hay.windows(needle.len()).position(|window| window == needle)
 }
 
-async fn take_line(
-    stream: &mut (impl AsyncRead + Unpin),
-    buffer: &mut BytesMut,
-) -> std::io::Result<Bytes> {
+async fn take_line(stream: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut) -> std::io::Result<Bytes> {
     loop {
         if let Some(end) = find(buffer, b"\r\n") {
             let line = buffer.split_to(end).freeze();
@@ -291,7 +265,8 @@ mod tests {
 
     #[tokio::test]
     async fn chunks_are_joined_and_trailers_kept() {
-        let bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nT: 1\r\n\r\n";
+        let bytes =
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nT: 1\r\n\r\n";
         let message = read(bytes).await.expect("whole");
         assert_eq!(message.text(), "abcde");
         assert_eq!(&message.trailers[..], b"T: 1\r\n");
@@ -299,17 +274,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_cut_short_is_an_error() {
-        let error = read(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
-            .await
-            .unwrap_err();
+        let error = read(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc").await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
     }
 
     #[tokio::test]
     async fn a_body_without_length_goes_to_the_end() {
-        let message = read(b"HTTP/1.1 200 OK\r\nX: y\r\n\r\nall of it")
-            .await
-            .expect("whole");
+        let message = read(b"HTTP/1.1 200 OK\r\nX: y\r\n\r\nall of it").await.expect("whole");
         assert_eq!(message.text(), "all of it");
         assert_eq!(message.field("x").as_deref(), Some("y"));
     }

@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 /// The longest any single wait of a test may take: 30 s, or `PORTWAY_TEST_PATIENCE` seconds.
 #[must_use]
 pub fn patience() -> Duration {
-    let seconds = std::env::var("PORTWAY_TEST_PATIENCE")
-        .ok()
-        .and_then(|text| text.parse().ok());
+    let seconds = std::env::var("PORTWAY_TEST_PATIENCE").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(seconds.unwrap_or(30))
 }
 
@@ -22,11 +20,7 @@ const GLANCE: Duration = Duration::from_millis(10);
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + patience();
     while !condition() {
-        assert!(
-            Instant::now() < deadline,
-            "waited {:?} in vain for: {what}",
-            patience()
-        );
+        assert!(Instant::now() < deadline, "waited {:?} in vain for: {what}", patience());
         std::thread::sleep(GLANCE);
     }
 }
@@ -35,11 +29,7 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 pub async fn eventually_async(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + patience();
     while !condition().await {
-        assert!(
-            Instant::now() < deadline,
-            "waited {:?} in vain for: {what}",
-            patience()
-        );
+        assert!(Instant::now() < deadline, "waited {:?} in vain for: {what}", patience());
         tokio::time::sleep(GLANCE).await;
     }
 }

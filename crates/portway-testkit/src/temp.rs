@@ -12,10 +12,7 @@ pub struct TempDir {
 impl TempDir {
     /// Makes the folder; `create_dir` refuses one that exists, so two tests can never share it.
     #[must_use]
-    #[expect(
-        clippy::new_without_default,
-        reason = "making a folder is not a default value"
-    )]
+    #[expect(clippy::new_without_default, reason = "making a folder is not a default value")]
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         loop {

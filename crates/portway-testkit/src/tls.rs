@@ -4,9 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
-};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
@@ -35,21 +33,14 @@ pub struct Leaf {
 impl TestCa {
     /// Makes a fresh authority.
     #[must_use]
-    #[expect(
-        clippy::new_without_default,
-        reason = "fresh keys are not a default value"
-    )]
+    #[expect(clippy::new_without_default, reason = "fresh keys are not a default value")]
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("CA parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "Portway test authority");
+        params.distinguished_name.push(DnType::CommonName, "Portway test authority");
         let key = KeyPair::generate().expect("CA key");
-        Self {
-            issuer: CertifiedIssuer::self_signed(params, key).expect("CA certificate"),
-        }
+        Self { issuer: CertifiedIssuer::self_signed(params, key).expect("CA certificate") }
     }
 
     /// The authority's own certificate, to be trusted by a client.
@@ -64,9 +55,7 @@ impl TestCa {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let params = CertificateParams::new(names).expect("leaf names");
         let key = KeyPair::generate().expect("leaf key");
-        let certificate = params
-            .signed_by(&key, &self.issuer)
-            .expect("leaf certificate");
+        let certificate = params.signed_by(&key, &self.issuer).expect("leaf certificate");
         Leaf {
             certificate_pem: certificate.pem(),
             key_pem: key.serialize_pem(),

@@ -46,9 +46,7 @@ pub struct WebSocket {
 
 impl std::fmt::Debug for WebSocket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WebSocket")
-            .field("masks", &self.masks)
-            .finish_non_exhaustive()
+        f.debug_struct("WebSocket").field("masks", &self.masks).finish_non_exhaustive()
     }
 }
 
@@ -69,43 +67,27 @@ impl WebSocket {
     ///
     /// # Errors
     /// The answer, when it is not a 101 with the right accept value.
-    pub async fn open(
-        mut client: Client,
-        host: &str,
-        path: &str,
-        extra: &str,
-    ) -> Result<Self, Message> {
+    pub async fn open(mut client: Client, host: &str, path: &str, extra: &str) -> Result<Self, Message> {
         client
             .send(format!(
                 "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                  Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n{extra}\r\n"
             ))
             .await;
-        let answer = client
-            .response_head()
-            .await
-            .expect("an answer to the handshake");
+        let answer = client.response_head().await.expect("an answer to the handshake");
         let accepted = answer.field("sec-websocket-accept") == Some(accept_value(KEY));
         if answer.status() != 101 || !accepted {
             return Err(answer);
         }
         let (stream, buffer) = client.into_parts();
-        Ok(Self {
-            stream,
-            buffer,
-            masks: true,
-        })
+        Ok(Self { stream, buffer, masks: true })
     }
 
     /// The server's side of a handshake whose request head was read already.
     ///
     /// # Errors
     /// The stream's own.
-    pub async fn accept(
-        mut stream: Box<dyn Stream>,
-        buffer: BytesMut,
-        request: &Message,
-    ) -> std::io::Result<Self> {
+    pub async fn accept(mut stream: Box<dyn Stream>, buffer: BytesMut, request: &Message) -> std::io::Result<Self> {
         let key = request.field("sec-websocket-key").unwrap_or_default();
         let answer = format!(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -113,11 +95,7 @@ impl WebSocket {
             accept_value(&key)
         );
         stream.write_all(answer.as_bytes()).await?;
-        Ok(Self {
-            stream,
-            buffer,
-            masks: false,
-        })
+        Ok(Self { stream, buffer, masks: false })
     }
 
     /// Sends one whole frame.
@@ -143,12 +121,7 @@ impl WebSocket {
         }
         if self.masks {
             frame.extend_from_slice(&MASK);
-            frame.extend(
-                payload
-                    .iter()
-                    .zip(MASK.iter().cycle())
-                    .map(|(byte, mask)| byte ^ mask),
-            );
+            frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
         } else {
             frame.extend_from_slice(payload);
         }
@@ -157,9 +130,7 @@ impl WebSocket {
 
     /// Sends a text frame; panics when the peer no longer takes it.
     pub async fn send_text(&mut self, text: &str) {
-        self.send(opcode::TEXT, text.as_bytes())
-            .await
-            .expect("send a text frame");
+        self.send(opcode::TEXT, text.as_bytes()).await.expect("send a text frame");
     }
 
     /// The next frame; `None` when the connection ended or was reset between frames.
@@ -182,39 +153,25 @@ impl WebSocket {
         let (header, length) = match second & 0x7f {
             126 => {
                 self.fill(4).await?;
-                (
-                    4,
-                    u64::from(u16::from_be_bytes([self.buffer[2], self.buffer[3]])),
-                )
+                (4, u64::from(u16::from_be_bytes([self.buffer[2], self.buffer[3]])))
             }
             127 => {
                 self.fill(10).await?;
-                (
-                    10,
-                    u64::from_be_bytes(self.buffer[2..10].try_into().expect("eight bytes")),
-                )
+                (10, u64::from_be_bytes(self.buffer[2..10].try_into().expect("eight bytes")))
             }
             short => (2, u64::from(short)),
         };
         let header = header + if masked { 4 } else { 0 };
         let length = usize::try_from(length).expect("a frame that fits in memory");
         self.fill(header + length).await?;
-        let mask: [u8; 4] = if masked {
-            self.buffer[header - 4..header]
-                .try_into()
-                .expect("four bytes")
-        } else {
-            [0; 4]
-        };
+        let mask: [u8; 4] =
+            if masked { self.buffer[header - 4..header].try_into().expect("four bytes") } else { [0; 4] };
         self.buffer.advance(header);
         let mut payload = self.buffer.split_to(length);
         for (byte, mask) in payload.iter_mut().zip(mask.iter().cycle()) {
             *byte ^= mask;
         }
-        Some(Frame {
-            opcode: first & 0x0f,
-            payload: payload.freeze(),
-        })
+        Some(Frame { opcode: first & 0x0f, payload: payload.freeze() })
     }
 
     /// Makes the buffer hold at least `wanted` bytes.

@@ -21,16 +21,13 @@ async fn echo_reflects_head_body_and_trailers() {
     assert_eq!(reflected.text(), "abc");
     assert_eq!(&reflected.trailers[..], b"T: 1\r\n");
     // And the connection still works.
-    let again = client
-        .round_trip("HEAD", "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await;
+    let again = client.round_trip("HEAD", "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert_eq!((again.status(), again.body.len()), (200, 0));
 }
 
 #[tokio::test]
 async fn recorder_keeps_every_byte_after_its_script() {
-    let recorder =
-        Recorder::start(vec![Step::ReadHead, Step::write("HTTP/1.1 200 OK\r\n\r\n")]).await;
+    let recorder = Recorder::start(vec![Step::ReadHead, Step::write("HTTP/1.1 200 OK\r\n\r\n")]).await;
     let mut client = Client::connect(recorder.address()).await;
     client.send("GET / HTTP/1.1\r\n\r\nand more").await;
     assert_eq!(client.response_head().await.unwrap().status(), 200);
@@ -44,38 +41,21 @@ async fn recorder_keeps_every_byte_after_its_script() {
 #[tokio::test]
 async fn recorder_plays_another_script_on_the_next_connection() {
     let first = vec![Step::ReadHead, Step::Close];
-    let second = vec![
-        Step::ReadHead,
-        Step::write("HTTP/1.1 204 No Content\r\n\r\n"),
-    ];
+    let second = vec![Step::ReadHead, Step::write("HTTP/1.1 204 No Content\r\n\r\n")];
     let recorder = Recorder::start_with(None, vec![first, second]).await;
     let mut client = Client::connect(recorder.address()).await;
     client.send("GET / HTTP/1.1\r\n\r\n").await;
-    assert_eq!(
-        client.read_to_close().await,
-        (bytes::Bytes::new(), Ending::Clean)
-    );
+    assert_eq!(client.read_to_close().await, (bytes::Bytes::new(), Ending::Clean));
     for _ in 0..2 {
         let mut client = Client::connect(recorder.address()).await;
-        assert_eq!(
-            client
-                .round_trip("GET", "GET / HTTP/1.1\r\n\r\n")
-                .await
-                .status(),
-            204
-        );
+        assert_eq!(client.round_trip("GET", "GET / HTTP/1.1\r\n\r\n").await.status(), 204);
     }
 }
 
 #[tokio::test]
 async fn reset_and_half_close_are_told_apart() {
     let gate = Gate::new();
-    let reset = vec![
-        Step::ReadHead,
-        Step::write("cut"),
-        Step::Wait(gate.clone()),
-        Step::Reset,
-    ];
+    let reset = vec![Step::ReadHead, Step::write("cut"), Step::Wait(gate.clone()), Step::Reset];
     let half = vec![Step::ReadHead, Step::write("half"), Step::Finish];
 
     let recorder = Recorder::start(reset).await;
@@ -121,11 +101,7 @@ async fn a_stranger_to_the_authority_is_refused_by_tls() {
     let bulk = Bulk::start_tls(leaf.server(&["http/1.1"])).await;
     let other = TestCa::new().client(&["http/1.1"]);
     let address = loopback(bulk.port());
-    assert!(
-        Client::try_connect_tls(address, "3000-a.hub.test", other)
-            .await
-            .is_err()
-    );
+    assert!(Client::try_connect_tls(address, "3000-a.hub.test", other).await.is_err());
 }
 
 #[tokio::test]
@@ -140,13 +116,7 @@ async fn websocket_frames_of_every_length_form_come_back() {
     }
     socket.send_text("grüezi").await;
     assert_eq!(socket.next_text().await, "grüezi");
-    socket
-        .send(opcode::CLOSE, &1000_u16.to_be_bytes())
-        .await
-        .unwrap();
-    assert_eq!(
-        socket.next().await.expect("a close frame").opcode,
-        opcode::CLOSE
-    );
+    socket.send(opcode::CLOSE, &1000_u16.to_be_bytes()).await.unwrap();
+    assert_eq!(socket.next().await.expect("a close frame").opcode, opcode::CLOSE);
     assert_eq!(socket.next().await, None);
 }

@@ -2,10 +2,7 @@
 //!
 //! Which crate may see which, what may be depended on and under which licence, how long a file may
 //! grow, and which words never appear. It knows nothing of what the code does.
-#![expect(
-    clippy::expect_used,
-    reason = "a rule that cannot be checked has failed"
-)]
+#![expect(clippy::expect_used, reason = "a rule that cannot be checked has failed")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,33 +19,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("portway-control", &["portway-core", "portway-sources"]),
     ("portway-proxy", &["portway-core", "portway-http1"]),
     ("portway-testkit", &[]),
-    (
-        "portway",
-        &[
-            "portway-core",
-            "portway-sources",
-            "portway-control",
-            "portway-proxy",
-        ],
-    ),
+    ("portway", &["portway-core", "portway-sources", "portway-control", "portway-proxy"]),
 ];
 
 /// What the pure crates may use at all: no runtime, no socket, no clock, no log.
 const PURE: &[(&str, &[&str])] = &[
-    (
-        "portway-core",
-        &[
-            "base64",
-            "bytes",
-            "getrandom",
-            "hmac",
-            "imbl",
-            "serde",
-            "sha2",
-            "subtle",
-            "thiserror",
-        ],
-    ),
+    ("portway-core", &["base64", "bytes", "getrandom", "hmac", "imbl", "serde", "sha2", "subtle", "thiserror"]),
     ("portway-http1", &["bytes"]),
 ];
 
@@ -79,10 +55,7 @@ const LONGER: &[(&str, &str)] = &[];
 
 static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors()
-        .nth(2)
-        .expect("crates/portway-testkit is two below the root")
-        .to_owned()
+    here.ancestors().nth(2).expect("crates/portway-testkit is two below the root").to_owned()
 });
 
 static METADATA: LazyLock<Value> = LazyLock::new(|| {
@@ -92,47 +65,25 @@ static METADATA: LazyLock<Value> = LazyLock::new(|| {
         .current_dir(&*ROOT)
         .output()
         .expect("cargo metadata");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("JSON metadata")
 });
 
 /// Every file of the repository that is or could be committed, with its text.
 static FILES: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
     let output = Command::new("git")
-        .args([
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ])
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .current_dir(&*ROOT)
         .output()
         .expect("git ls-files");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let names = String::from_utf8(output.stdout).expect("UTF-8 file names");
     let files: Vec<_> = names
         .split_terminator('\0')
         // A file deleted but not yet committed is still listed; a binary one has no words.
-        .filter_map(|name| {
-            Some((
-                name.to_owned(),
-                std::fs::read_to_string(ROOT.join(name)).ok()?,
-            ))
-        })
+        .filter_map(|name| Some((name.to_owned(), std::fs::read_to_string(ROOT.join(name)).ok()?)))
         .collect();
-    assert!(
-        files.iter().any(|(name, _)| name == "Cargo.toml"),
-        "the repository has files"
-    );
+    assert!(files.iter().any(|(name, _)| name == "Cargo.toml"), "the repository has files");
     files
 });
 
@@ -148,23 +99,15 @@ fn text(value: &'static Value) -> &'static str {
 fn ours() -> BTreeMap<&'static str, Vec<&'static str>> {
     let own = packages().filter(|package| package["source"].is_null());
     own.map(|package| {
-        let dependencies = package["dependencies"]
-            .as_array()
-            .expect("dependencies")
-            .iter();
+        let dependencies = package["dependencies"].as_array().expect("dependencies").iter();
         let ordinary = dependencies.filter(|one| one["kind"].is_null());
-        (
-            text(&package["name"]),
-            ordinary.map(|one| text(&one["name"])).collect(),
-        )
+        (text(&package["name"]), ordinary.map(|one| text(&one["name"])).collect())
     })
     .collect()
 }
 
 fn rust_files() -> impl Iterator<Item = &'static (String, String)> {
-    FILES
-        .iter()
-        .filter(|(name, _)| name.starts_with("crates/") && name.ends_with(".rs"))
+    FILES.iter().filter(|(name, _)| name.starts_with("crates/") && name.ends_with(".rs"))
 }
 
 fn is_test(name: &str) -> bool {
@@ -178,10 +121,7 @@ fn crates_see_only_whom_they_may() {
         let allowed = ARROWS.iter().find(|(one, _)| one == name);
         let (_, allowed) = allowed.unwrap_or_else(|| panic!("{name} has no line in ARROWS"));
         for dependency in dependencies.iter().filter(|one| ours.contains_key(*one)) {
-            assert!(
-                allowed.contains(dependency),
-                "{name} must not depend on {dependency}"
-            );
+            assert!(allowed.contains(dependency), "{name} must not depend on {dependency}");
         }
     }
 }
@@ -191,10 +131,7 @@ fn pure_crates_stay_pure() {
     let ours = ours();
     for (name, allowed) in PURE {
         for dependency in &ours[name] {
-            assert!(
-                allowed.contains(dependency),
-                "{name} must not depend on {dependency}"
-            );
+            assert!(allowed.contains(dependency), "{name} must not depend on {dependency}");
         }
     }
 }
@@ -203,10 +140,7 @@ fn pure_crates_stay_pure() {
 fn dependencies_come_from_the_registry_under_a_licence_we_accept() {
     for package in packages().filter(|package| !package["source"].is_null()) {
         let (name, source) = (text(&package["name"]), text(&package["source"]));
-        assert!(
-            source.starts_with("registry+"),
-            "{name} comes from {source}"
-        );
+        assert!(source.starts_with("registry+"), "{name} comes from {source}");
         assert!(!BANNED.contains(&name), "{name} is banned");
         let licence = text(&package["license"]);
         assert!(acceptable(licence), "{name} is under {licence:?}");
@@ -215,16 +149,19 @@ fn dependencies_come_from_the_registry_under_a_licence_we_accept() {
 
 #[test]
 fn every_source_file_says_what_it_is_and_stays_short() {
+    let mut faults = Vec::new();
     for (name, content) in rust_files() {
         let lines = content.lines().count();
         let limit = if is_test(name) { 2 * LONGEST } else { LONGEST };
-        let excused = LONGER.iter().any(|(one, _)| one == name);
-        assert!(excused || lines <= limit, "{name} has {lines} lines");
-        // An empty file is one that somebody has begun; a `tests.rs` is described by its parent.
-        let described =
-            content.starts_with("//!") || content.is_empty() || name.ends_with("/tests.rs");
-        assert!(described, "{name} does not begin by saying what it is");
+        if lines > limit && LONGER.iter().all(|(one, _)| one != name) {
+            faults.push(format!("{name} has {lines} lines"));
+        }
+        // A `tests.rs` is described by its parent.
+        if !content.starts_with("//!") && !name.ends_with("/tests.rs") {
+            faults.push(format!("{name} does not begin by saying what it is"));
+        }
     }
+    assert!(faults.is_empty(), "{faults:#?}");
 }
 
 #[test]
@@ -254,26 +191,15 @@ fn nothing_names_a_machine_or_a_registry() {
 
 #[test]
 fn the_browser_tests_lock_their_packages_without_addresses() {
-    let lock = FILES
-        .iter()
-        .find(|(name, _)| name == "e2e/package-lock.json");
+    let lock = FILES.iter().find(|(name, _)| name == "e2e/package-lock.json");
     let (_, content) = lock.expect("e2e/package-lock.json");
-    assert!(
-        content.contains("\"integrity\""),
-        "packages are locked by hash"
-    );
-    assert!(
-        !content.contains("\"resolved\""),
-        "the lock names where packages came from"
-    );
+    assert!(content.contains("\"integrity\""), "packages are locked by hash");
+    assert!(!content.contains("\"resolved\""), "the lock names where packages came from");
 }
 
 /// Whether an SPDX expression can be met with [`LICENCES`] alone.
 fn acceptable(expression: &str) -> bool {
-    let spaced = expression
-        .replace('(', " ( ")
-        .replace(')', " ) ")
-        .replace('/', " OR ");
+    let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
     let mut rest = &words[..];
     any_of(&mut rest) && rest.is_empty()
@@ -323,21 +249,10 @@ fn one(words: &mut &[&str]) -> bool {
 
 #[test]
 fn licence_expressions_are_read_as_spdx_means_them() {
-    for good in [
-        "MIT",
-        "MIT/GPL-3.0",
-        "(GPL-3.0 OR MIT) AND ISC",
-        "Apache-2.0 WITH LLVM-exception",
-    ] {
+    for good in ["MIT", "MIT/GPL-3.0", "(GPL-3.0 OR MIT) AND ISC", "Apache-2.0 WITH LLVM-exception"] {
         assert!(acceptable(good), "{good}");
     }
-    for bad in [
-        "",
-        "GPL-3.0",
-        "MIT AND GPL-3.0",
-        "(MIT OR ISC) AND GPL-3.0",
-        "MIT ISC",
-    ] {
+    for bad in ["", "GPL-3.0", "MIT AND GPL-3.0", "(MIT OR ISC) AND GPL-3.0", "MIT ISC"] {
         assert!(!acceptable(bad), "{bad}");
     }
 }

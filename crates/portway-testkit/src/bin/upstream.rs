@@ -25,9 +25,7 @@ const BIG: usize = 10 * 1000 * 1000;
 const THREADS: usize = 2;
 
 fn main() {
-    let address = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "127.0.0.1:0".to_owned());
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
     let address: SocketAddr = address.parse().expect("an address such as 127.0.0.1:0");
     let first = bind(address);
     let address = first.local_addr().unwrap();
@@ -46,12 +44,7 @@ fn main() {
 /// Every thread binds the same port; the kernel spreads the connections.
 fn bind(address: SocketAddr) -> std::net::TcpListener {
     runtime().block_on(async {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()
-        } else {
-            TcpSocket::new_v6()
-        }
-        .unwrap();
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
         socket.set_reuseport(true).unwrap();
         socket.bind(address).expect("bind");
         socket.listen(4096).expect("listen").into_std().unwrap()
@@ -59,10 +52,7 @@ fn bind(address: SocketAddr) -> std::net::TcpListener {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 async fn accept(listener: std::net::TcpListener) {
@@ -89,10 +79,7 @@ async fn serve(mut stream: TcpStream, small: &[u8], big: &[u8]) -> std::io::Resu
             return Ok(());
         }
         let mut used = 0;
-        while let Some(end) = buffer[used..]
-            .windows(4)
-            .position(|four| four == b"\r\n\r\n")
-        {
+        while let Some(end) = buffer[used..].windows(4).position(|four| four == b"\r\n\r\n") {
             let is_big = buffer[used..].starts_with(b"GET /big ");
             out.extend_from_slice(if is_big { big } else { small });
             used += end + 4;

@@ -27,16 +27,12 @@ pub struct Bulk {
 impl Bulk {
     /// Starts over plain TCP.
     pub async fn start() -> Self {
-        Self {
-            server: Server::start(None, serve).await,
-        }
+        Self { server: Server::start(None, serve).await }
     }
 
     /// Starts over TLS.
     pub async fn start_tls(tls: Arc<ServerConfig>) -> Self {
-        Self {
-            server: Server::start(Some(tls), serve).await,
-        }
+        Self { server: Server::start(Some(tls), serve).await }
     }
 
     /// The port it listens on.
@@ -104,21 +100,14 @@ fn wanted(request: &Message) -> Option<(u64, bool)> {
 }
 
 async fn send(stream: &mut Box<dyn Stream>, length: u64, chunked: bool) -> std::io::Result<()> {
-    let framing = if chunked {
-        "Transfer-Encoding: chunked".to_owned()
-    } else {
-        format!("Content-Length: {length}")
-    };
-    let head =
-        format!("HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n{framing}\r\n\r\n");
+    let framing = if chunked { "Transfer-Encoding: chunked".to_owned() } else { format!("Content-Length: {length}") };
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n{framing}\r\n\r\n");
     stream.write_all(head.as_bytes()).await?;
     for (number, left) in blocks(length) {
         let data = block(number, left);
         if chunked {
             let size = format!("{:x}\r\n", data.len());
-            stream
-                .write_all(&[size.as_bytes(), &data, b"\r\n"].concat())
-                .await?;
+            stream.write_all(&[size.as_bytes(), &data, b"\r\n"].concat()).await?;
         } else {
             stream.write_all(&data).await?;
         }
@@ -129,11 +118,7 @@ async fn send(stream: &mut Box<dyn Stream>, length: u64, chunked: bool) -> std::
     Ok(())
 }
 
-async fn receive(
-    stream: &mut Box<dyn Stream>,
-    buffer: &mut BytesMut,
-    request: &Message,
-) -> std::io::Result<()> {
+async fn receive(stream: &mut Box<dyn Stream>, buffer: &mut BytesMut, request: &Message) -> std::io::Result<()> {
     let mut body = BodyReader::new(request.request_length());
     let (mut hash, mut length) = (Sha256::new(), 0_u64);
     buffer.reserve(BLOCK);
@@ -143,10 +128,7 @@ async fn receive(
         buffer.reserve(BLOCK);
     }
     let text = format!("{length} {}", hex(&hash.finalize()));
-    let answer = format!(
-        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}",
-        text.len()
-    );
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len());
     stream.write_all(answer.as_bytes()).await
 }
 

@@ -22,16 +22,12 @@ pub struct Echo {
 impl Echo {
     /// Starts over plain TCP.
     pub async fn start() -> Self {
-        Self {
-            server: Server::start(None, serve).await,
-        }
+        Self { server: Server::start(None, serve).await }
     }
 
     /// Starts over TLS.
     pub async fn start_tls(tls: Arc<ServerConfig>) -> Self {
-        Self {
-            server: Server::start(Some(tls), serve).await,
-        }
+        Self { server: Server::start(Some(tls), serve).await }
     }
 
     /// The port it listens on.
@@ -44,28 +40,17 @@ impl Echo {
     #[must_use]
     pub fn reflected(answer: &Message) -> Message {
         let end = message::find(&answer.body, b"\r\n\r\n").map_or(answer.body.len(), |at| at + 4);
-        Message {
-            head: answer.body.slice(..end),
-            body: answer.body.slice(end..),
-            trailers: answer.trailers.clone(),
-        }
+        Message { head: answer.body.slice(..end), body: answer.body.slice(end..), trailers: answer.trailers.clone() }
     }
 }
 
 async fn serve(mut stream: Box<dyn Stream>) -> std::io::Result<()> {
     let mut buffer = BytesMut::new();
     while let Some(request) = message::read_head(&mut stream, &mut buffer).await? {
-        if request
-            .field("expect")
-            .is_some_and(|value| value.eq_ignore_ascii_case("100-continue"))
-        {
+        if request.field("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue")) {
             stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
-        stream
-            .write_all(
-                b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n",
-            )
-            .await?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n").await?;
         let is_head = request.head.starts_with(b"HEAD ");
         if !is_head {
             write_chunk(&mut stream, &request.head).await?;
@@ -86,8 +71,6 @@ async fn serve(mut stream: Box<dyn Stream>) -> std::io::Result<()> {
 
 async fn write_chunk(stream: &mut Box<dyn Stream>, data: &[u8]) -> std::io::Result<()> {
     let head = format!("{:x}\r\n", data.len());
-    stream
-        .write_all(&[head.as_bytes(), data, b"\r\n"].concat())
-        .await?;
+    stream.write_all(&[head.as_bytes(), data, b"\r\n"].concat()).await?;
     stream.flush().await
 }

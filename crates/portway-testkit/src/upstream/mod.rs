@@ -36,9 +36,7 @@ impl Server {
         S: Fn(Box<dyn Stream>) -> F + Clone + Send + 'static,
         F: Future<Output = std::io::Result<()>> + Send + 'static,
     {
-        let listener = TcpListener::bind(("127.0.0.1", 0))
-            .await
-            .expect("bind an upstream");
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("bind an upstream");
         Self::on(listener, tls, serve, |_| {})
     }
 
@@ -107,9 +105,7 @@ pub struct WebSocketEcho {
 impl WebSocketEcho {
     /// Starts on a fresh loopback port.
     pub async fn start() -> Self {
-        Self {
-            server: Server::start(None, websocket::serve_echo).await,
-        }
+        Self { server: Server::start(None, websocket::serve_echo).await }
     }
 
     /// The port it listens on.

@@ -100,25 +100,16 @@ impl Recorder {
 
     /// Plays the n-th script on the n-th connection, and the last one on all that follow.
     pub async fn start_with(tls: Option<Arc<ServerConfig>>, scripts: Vec<Vec<Step>>) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0))
-            .await
-            .expect("bind a recorder");
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("bind a recorder");
         Self::on(listener, tls, scripts)
     }
 
     /// [`Recorder::start_with`] on a listener of the caller's.
     #[must_use]
-    pub fn on(
-        listener: TcpListener,
-        tls: Option<Arc<ServerConfig>>,
-        scripts: Vec<Vec<Step>>,
-    ) -> Self {
+    pub fn on(listener: TcpListener, tls: Option<Arc<ServerConfig>>, scripts: Vec<Vec<Step>>) -> Self {
         assert!(!scripts.is_empty(), "a recorder needs a script");
         let log = Log::default();
-        let resets = scripts
-            .iter()
-            .flatten()
-            .any(|step| matches!(step, Step::Reset));
+        let resets = scripts.iter().flatten().any(|step| matches!(step, Step::Reset));
         let serve = {
             let log = Arc::clone(&log);
             move |stream| {
@@ -128,11 +119,7 @@ impl Recorder {
                     log.len() - 1
                 };
                 let script = scripts[index.min(scripts.len() - 1)].clone();
-                let tap = Tap {
-                    stream,
-                    log: Arc::clone(&log),
-                    index,
-                };
+                let tap = Tap { stream, log: Arc::clone(&log), index };
                 async move { tap.play(&script).await }
             }
         };
@@ -165,10 +152,7 @@ impl Recorder {
     /// Every byte of every connection so far, one connection after the other.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
-        lock(&self.log)
-            .iter()
-            .flat_map(|one| one.bytes.clone())
-            .collect()
+        lock(&self.log).iter().flat_map(|one| one.bytes.clone()).collect()
     }
 
     /// [`Recorder::bytes`] as text (invalid UTF-8 replaced).
@@ -181,8 +165,7 @@ impl Recorder {
     pub async fn saw(&self, needle: &str) {
         eventually_async(needle, async || {
             let log = lock(&self.log);
-            log.iter()
-                .any(|one| message::find(&one.bytes, needle.as_bytes()).is_some())
+            log.iter().any(|one| message::find(&one.bytes, needle.as_bytes()).is_some())
         })
         .await;
     }
@@ -217,8 +200,7 @@ impl Tap {
                     }
                 }
                 Step::ReadRequest => {
-                    let Some(mut request) = message::read_head(&mut self, &mut buffer).await?
-                    else {
+                    let Some(mut request) = message::read_head(&mut self, &mut buffer).await? else {
                         return Ok(());
                     };
                     let length = request.request_length();
@@ -263,16 +245,10 @@ impl Drop for Tap {
 }
 
 impl AsyncRead for Tap {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        out: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         let before = out.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, out);
-        lock(&self.log)[self.index]
-            .bytes
-            .extend_from_slice(&out.filled()[before..]);
+        lock(&self.log)[self.index].bytes.extend_from_slice(&out.filled()[before..]);
         result
     }
 }
