@@ -18,6 +18,10 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const BINARY = process.env.PORTWAY_BIN
   ?? join(process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target'), 'quick', 'portway');
 
+/** The environment without settings of the gateway's that happen to be there. */
+const ENVIRONMENT = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith('PORTWAY_')));
+
 /** Process groups that must not outlive this run, whatever happens. */
 const groups = new Set();
 process.on('exit', () => groups.forEach(killGroup));
@@ -79,6 +83,7 @@ allow = ["127.0.0.0/8", "::1/128"]
 
   const child = spawn(BINARY, ['serve', ...args, ...serve], {
     detached: true, // a process group of its own
+    env: ENVIRONMENT,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const pid = child.pid;
@@ -169,7 +174,7 @@ allow = ["127.0.0.0/8", "::1/128"]
 
 function run(command, input = '') {
   return new Promise((resolve, reject) => {
-    const child = execFile(BINARY, command, { timeout: patience }, (error, stdout, stderr) => {
+    const child = execFile(BINARY, command, { timeout: patience, env: ENVIRONMENT }, (error, stdout, stderr) => {
       if (error) reject(new Error(`portway ${command.join(' ')}: ${error.message}\n${stderr}`));
       else resolve(stdout);
     });

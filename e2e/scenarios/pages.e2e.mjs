@@ -29,6 +29,7 @@ for (const { device, options } of DEVICES) {
       await gateway.cli('share', 'set', 'alpha', String(server.port), '--user', 'bob');
       await gateway.cli('share', 'set', 'alpha', '5000', 'authenticated');
       await gateway.cli('share', 'set', 'alpha', '8443', 'public');
+      await gateway.cli('token', 'create', '--user', 'alice', '--workspace', 'alpha', '--port', '5000');
     });
     after(() => world?.close());
 
@@ -91,7 +92,13 @@ for (const { device, options } of DEVICES) {
     it('home', () => check(alice, 'home', async (page) => {
       await page.goto(`${world.gateway.control}/`);
       await page.getByRole('heading', { name: /your workspaces/i }).waitFor();
-      await page.getByText('alpha').first().waitFor();
+      await page.getByRole('heading', { name: 'alpha' }).waitFor();
+    }));
+
+    it('home with everything unfolded', () => check(alice, 'home-unfolded', async (page) => {
+      await page.goto(`${world.gateway.control}/`);
+      await page.getByRole('heading', { name: 'alpha' }).waitFor();
+      await page.evaluate(() => document.querySelectorAll('details').forEach((one) => { one.open = true; }));
     }));
 
     it('home of somebody who has no workspace', () => check(bob, 'home-empty', async (page) => {

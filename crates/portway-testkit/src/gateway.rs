@@ -129,7 +129,7 @@ impl Gateway {
 
     /// [`Gateway::run`] for a command that may fail.
     pub fn try_run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Output {
-        let mut command = Command::new(&self.binary);
+        let mut command = command_of(&self.binary);
         command.args(arguments).arg("--data").arg(self.dir.join("data"));
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
@@ -276,7 +276,7 @@ impl Builder {
     }
 
     fn spawn(self) -> Gateway {
-        let mut command = Command::new(&self.binary);
+        let mut command = command_of(&self.binary);
         command.arg("serve").arg("--data").arg(self.dir.join("data"));
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
@@ -291,6 +291,17 @@ impl Builder {
         ];
         Gateway { child, binary: self.binary, dir: self.dir, config: self.config, log, errors, readers }
     }
+}
+
+/// The binary, without settings of the gateway's that happen to be in the environment.
+fn command_of(binary: &Path) -> Command {
+    let mut command = Command::new(binary);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PORTWAY_") {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 fn is_event(line: &Value, event: &str) -> bool {
