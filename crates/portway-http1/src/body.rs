@@ -14,7 +14,7 @@ use crate::reject::{Reject, Rule};
 #[cfg(test)]
 mod tests;
 
-/// Most digits of a chunk size: what fits 64 bits (R40).
+/// Most digits of a chunk size: what fits 64 bits.
 const SIZE_DIGITS: u8 = 16;
 
 /// What could be read of a body.

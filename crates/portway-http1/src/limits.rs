@@ -18,7 +18,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// For requests: what browsers and programs send stays far below (R47).
+    /// For requests: what browsers and programs send stays far below.
     pub fn request() -> Self {
         Self {
             head_bytes: 32 * 1024,
@@ -29,7 +29,7 @@ impl Limits {
         }
     }
 
-    /// For responses: development servers set many and long fields (R44).
+    /// For responses: development servers set many and long fields.
     pub fn response() -> Self {
         Self { head_bytes: 64 * 1024, fields: 200, ..Self::request() }
     }

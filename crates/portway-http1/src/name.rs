@@ -68,7 +68,7 @@ pub enum Name {
     CdnLoop,
     /// `X-Portway-*`.
     XPortway,
-    /// A name that some servers read as one a client must not choose (R25): `X-Real-IP`, `X-Original-URL`,
+    /// A name that some servers read as one a client must not choose: `X-Real-IP`, `X-Original-URL`,
     /// `X-Rewrite-URL`, `Remote-User`, `X-Auth-*`, and every spelling with `_` or `.` for `-` of these, of
     /// `X-Forwarded-*`, of `X-Portway-*`, and of the names that frame a message or carry a credential.
     Reserved,

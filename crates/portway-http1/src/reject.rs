@@ -16,10 +16,7 @@ pub struct Reject {
 
 impl From<Rule> for Reject {
     fn from(rule: Rule) -> Self {
-        Self {
-            status: rule.status(),
-            rule,
-        }
+        Self { status: rule.status(), rule }
     }
 }
 
@@ -56,7 +53,8 @@ macro_rules! rules {
 }
 
 rules! {
-    /// An empty line before the start line (RFC 9112 2.2 lets a server skip one; R39 does not).
+    /// An empty line before the start line (RFC 9112 2.2 lets a server skip one; a proxy that does hands on a message
+    /// that others read otherwise).
     EmptyLine = "empty-line", 400;
     /// The method is not a token (RFC 9110 9.1).
     Method = "method", 400;
@@ -64,7 +62,7 @@ rules! {
     MethodLong = "method-long", 501;
     /// The request line is not `method SP target SP HTTP-version CRLF` (RFC 9112 3).
     RequestLine = "request-line", 400;
-    /// A byte that no target has: a control, a space, non-ASCII or `#` (RFC 9112 3.2; R31, R33).
+    /// A byte that no target has: a control, a space, non-ASCII or `#` (RFC 9112 3.2).
     TargetByte = "target-byte", 400;
     /// The target is longer than the limit: 414 (RFC 9110 15.5.15).
     TargetLong = "target-long", 414;
@@ -102,11 +100,11 @@ rules! {
     HostRepeated = "host-repeated", 400;
     /// An authority that is not one `host[:port]`: empty, a list, with user information, badly spelled (RFC 9110 7.2).
     HostInvalid = "host-invalid", 400;
-    /// Host and the authority of the target differ (RFC 9112 3.2.2, RFC 9113 8.3.1; R31).
+    /// Host and the authority of the target differ (RFC 9112 3.2.2, RFC 9113 8.3.1).
     HostDiffers = "host-differs", 400;
     /// Content-Length is not `1*DIGIT`, or too large to count (RFC 9110 8.6).
     ContentLength = "content-length", 400;
-    /// Content-Length more than once, whatever its values (RFC 9112 6.3; R38).
+    /// Content-Length more than once, whatever its values (RFC 9112 6.3).
     ContentLengthRepeated = "content-length-repeated", 400;
     /// Transfer-Encoding and Content-Length together (RFC 9112 6.3).
     TeWithCl = "te-with-cl", 400;
@@ -114,7 +112,7 @@ rules! {
     TeOnHttp10 = "te-on-http10", 400;
     /// Transfer-Encoding is a list, has parameters, or is no token (RFC 9112 6.1, 7).
     TransferEncoding = "transfer-encoding", 400;
-    /// Transfer-Encoding more than once (RFC 9112 6.1; R38).
+    /// Transfer-Encoding more than once (RFC 9112 6.1).
     TransferEncodingRepeated = "transfer-encoding-repeated", 400;
     /// One transfer coding, but not `chunked`: 501 (RFC 9112 6.1).
     TransferCodingUnknown = "transfer-coding-unknown", 501;
@@ -126,7 +124,7 @@ rules! {
     ConnectionField = "connection-field", 400;
     /// Content-Length on a request that ended without its body (RFC 9113 8.1.1).
     LengthDiffers = "length-differs", 400;
-    /// A chunk size that is not one to sixteen hexadecimal digits (RFC 9112 7.1; R40).
+    /// A chunk size that is not one to sixteen hexadecimal digits (RFC 9112 7.1).
     ChunkSize = "chunk-size", 400;
     /// A control byte in a chunk extension (RFC 9112 7.1.1).
     ChunkExtension = "chunk-extension", 400;

@@ -144,7 +144,7 @@ impl RequestHead {
     }
 }
 
-/// The one authority of a request (RFC 9112 3.2.2 and 3.2.3; R31): Host, which the target may repeat but not contradict.
+/// The one authority of a request (RFC 9112 3.2.2 and 3.2.3): Host, which the target may repeat but not contradict.
 fn authority(fields: &Fields, version: Version, named: Option<Range<usize>>) -> Result<Option<Range<usize>>, Rule> {
     let Some(host) = fields.range(Name::Host) else {
         return match version {

@@ -1,6 +1,6 @@
 //! Response heads: the status line, and how the connection goes on after it.
 //!
-//! Knows RFC 9112 4; a development server is trusted no more than a visitor (R44).
+//! Knows RFC 9112 4; a development server is trusted no more than a visitor.
 
 use std::fmt;
 use std::ops::Range;
@@ -41,25 +41,10 @@ impl fmt::Debug for ResponseHead {
 
 impl ResponseHead {
     /// Reads the meaning of a head whose octets were scanned.
-    pub(crate) fn new(
-        line: StatusLine,
-        fields: Fields,
-        request_method: &[u8],
-    ) -> Result<Self, Rule> {
-        let StatusLine {
-            version,
-            status,
-            reason,
-            ..
-        } = line;
+    pub(crate) fn new(line: StatusLine, fields: Fields, request_method: &[u8]) -> Result<Self, Rule> {
+        let StatusLine { version, status, reason, .. } = line;
         let framing = framing::of_response(&fields, version, status, request_method)?;
-        Ok(Self {
-            fields,
-            framing,
-            version,
-            status,
-            reason,
-        })
+        Ok(Self { fields, framing, version, status, reason })
     }
 
     /// The status, 100 to 599.
@@ -114,13 +99,7 @@ pub(crate) struct StatusLine {
 
 impl Default for StatusLine {
     fn default() -> Self {
-        Self {
-            at: 0,
-            end: None,
-            version: Version::Http11,
-            status: 0,
-            reason: 0..0,
-        }
+        Self { at: 0, end: None, version: Version::Http11, status: 0, reason: 0..0 }
     }
 }
 
@@ -151,6 +130,7 @@ impl StatusLine {
     /// Checks one octet of `HTTP/1.x SP 3DIGIT` and what follows it.
     fn scan_fixed(&mut self, b: u8) -> Result<(), Rule> {
         match (self.at, b) {
+            (0, b'\r' | b'\n') => Err(Rule::EmptyLine),
             (n @ 0..=4, _) if b == b"HTTP/"[n] => Ok(()),
             (5, b'1') | (6, b'.') | (7, b'1') | (8, b' ') => Ok(()),
             (7, b'0') => {
