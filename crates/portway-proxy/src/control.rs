@@ -1,0 +1,77 @@
+//! The way from a core to the control runtime: whole small requests for the control host and `/.portway/`, and names to
+//! resolve. Cores never touch SQL, DNS or files; this bounded channel is how they ask.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use portway_core::host::Place;
+use tokio::sync::{mpsc, oneshot};
+
+/// The largest body that a page or API of ours takes, in bytes.
+pub const BODY_MAX: usize = 64 * 1024;
+
+/// What a core asks of the control runtime.
+#[derive(Debug)]
+pub enum ControlCall {
+    /// A request for Portway itself.
+    Request(Box<ControlRequest>),
+    /// The addresses of a DNS name.
+    Resolve { name: String, answer: oneshot::Sender<Vec<IpAddr>> },
+    /// A batch of access-log lines.
+    Log(Vec<u8>),
+}
+
+/// A request for Portway itself and where its answer goes.
+#[derive(Debug)]
+pub struct ControlRequest {
+    pub request: http::Request<Bytes>,
+    pub place: Place,
+    pub peer: IpAddr,
+    pub answer: oneshot::Sender<http::Response<Bytes>>,
+}
+
+/// A handle on the control runtime.
+#[derive(Clone, Debug)]
+pub struct Control(mpsc::Sender<ControlCall>);
+
+/// The control runtime did not take the call: it is overloaded or stopping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unavailable;
+
+impl Control {
+    /// The two ends. 1024 calls may wait before cores answer 503.
+    pub fn channel() -> (Self, mpsc::Receiver<ControlCall>) {
+        let (sender, receiver) = mpsc::channel(1024);
+        (Self(sender), receiver)
+    }
+
+    /// Asks for the answer to a request.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where nobody will answer.
+    pub async fn request(
+        &self,
+        request: http::Request<Bytes>,
+        place: Place,
+        peer: IpAddr,
+    ) -> Result<http::Response<Bytes>, Unavailable> {
+        let (answer, response) = oneshot::channel();
+        let call = ControlCall::Request(Box::new(ControlRequest { request, place, peer, answer }));
+        self.0.try_send(call).map_err(|_| Unavailable)?;
+        response.await.map_err(|_| Unavailable)
+    }
+
+    /// Resolves a name; no addresses where it has none or nobody answers.
+    pub async fn resolve(&self, name: &str) -> Vec<IpAddr> {
+        let (answer, addresses) = oneshot::channel();
+        if self.0.try_send(ControlCall::Resolve { name: name.to_owned(), answer }).is_err() {
+            return Vec::new();
+        }
+        addresses.await.unwrap_or_default()
+    }
+
+    /// Hands over log lines without waiting; false where they were dropped.
+    pub fn log(&self, lines: Vec<u8>) -> bool {
+        self.0.try_send(ControlCall::Log(lines)).is_ok()
+    }
+}

@@ -1,0 +1,309 @@
+//! The engine: one thread, one runtime and one pool for each core, and the way in and out of all of them.
+//!
+//! A fresh socket goes to the core with the fewest connections before a byte is read, because long-lived sockets pile up
+//! otherwise. Listeners are bound by the caller, exclusively, so that a second gateway fails loudly.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use portway_core::snapshot::Update;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use crate::control::Control;
+use crate::core::Core;
+use crate::directory::Directory;
+use crate::http::edge::{self, Tls};
+use crate::leases::Leases;
+use crate::ledger::{Ledger, LogStyle};
+use crate::settings::Shared;
+use crate::upstream::{Dialer, Pool};
+
+/// How often a core looks at what only time ends.
+const TICK: Duration = Duration::from_secs(1);
+/// Sockets that may wait to be taken over by another core.
+const HANDED: usize = 1024;
+
+/// What the engine is started with.
+#[derive(Debug)]
+pub struct Parts {
+    pub settings: Shared,
+    pub directory: Directory,
+    pub control: Control,
+    pub log: LogStyle,
+    /// One channel of changes for each core; their number is the number of cores.
+    pub updates: Vec<mpsc::Receiver<Update>>,
+    pub plain: Vec<StdListener>,
+    pub tls: Vec<StdListener>,
+    pub certificates: Option<Tls>,
+    pub upstream_tls: Arc<rustls::ClientConfig>,
+}
+
+/// The running cores.
+#[derive(Debug)]
+pub struct Engine {
+    threads: Vec<JoinHandle<()>>,
+    draining: watch::Sender<bool>,
+    loads: Loads,
+}
+
+/// Connections of each core.
+#[derive(Clone, Debug)]
+struct Loads(Arc<[AtomicUsize]>);
+
+/// One connection counted on one core.
+#[derive(Debug)]
+struct Load {
+    loads: Loads,
+    core: usize,
+}
+
+/// A fresh socket on its way to its core.
+#[derive(Debug)]
+struct Fresh {
+    tcp: std::net::TcpStream,
+    peer: SocketAddr,
+    tls: bool,
+    load: Load,
+}
+
+impl Engine {
+    /// Starts every core.
+    ///
+    /// # Errors
+    /// Where a thread, a runtime or a listener cannot be had.
+    pub fn start(parts: Parts) -> io::Result<Self> {
+        let count = parts.updates.len().max(1);
+        let loads = Loads((0..count).map(|_| AtomicUsize::new(0)).collect());
+        let (draining, drain_seen) = watch::channel(false);
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(HANDED)).unzip();
+        let mut threads = Vec::with_capacity(count);
+        for ((index, updates), handed) in parts.updates.into_iter().enumerate().zip(receivers) {
+            let seat = Seat {
+                index,
+                settings: parts.settings.clone(),
+                directory: parts.directory.clone(),
+                control: parts.control.clone(),
+                log: parts.log,
+                plain: clone_all(&parts.plain)?,
+                tls: clone_all(&parts.tls)?,
+                certificates: parts.certificates.clone(),
+                upstream_tls: parts.upstream_tls.clone(),
+                loads: loads.clone(),
+                others: senders.clone(),
+                draining: drain_seen.clone(),
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let thread = std::thread::Builder::new().name(format!("core-{index}")).spawn(move || {
+                LocalSet::new().block_on(&runtime, seat.run(updates, handed));
+            })?;
+            threads.push(thread);
+        }
+        Ok(Self { threads, draining, loads })
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self) -> usize {
+        self.loads.total()
+    }
+
+    /// Stops taking connections, lets what is under way finish until the drain limit, then cuts the rest.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
+    }
+
+    /// Waits for every core to end; call it after [`Engine::drain`].
+    pub fn join(self) {
+        for thread in self.threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn clone_all(listeners: &[StdListener]) -> io::Result<Vec<StdListener>> {
+    listeners.iter().map(StdListener::try_clone).collect()
+}
+
+impl Loads {
+    fn total(&self) -> usize {
+        self.0.iter().map(|load| load.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Counts a connection on the core with the fewest, `own` where it is one of them.
+    fn assign(&self, own: usize) -> Load {
+        let of = |core: usize| self.0.get(core).map_or(usize::MAX, |load| load.load(Ordering::Relaxed));
+        let least = (0..self.0.len()).min_by_key(|core| of(*core)).unwrap_or(own);
+        let core = if of(own) <= of(least) { own } else { least };
+        if let Some(load) = self.0.get(core) {
+            load.fetch_add(1, Ordering::Relaxed);
+        }
+        Load { loads: self.clone(), core }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        if let Some(load) = self.loads.0.get(self.core) {
+            load.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What one core's thread is given.
+struct Seat {
+    index: usize,
+    settings: Shared,
+    directory: Directory,
+    control: Control,
+    log: LogStyle,
+    plain: Vec<StdListener>,
+    tls: Vec<StdListener>,
+    certificates: Option<Tls>,
+    upstream_tls: Arc<rustls::ClientConfig>,
+    loads: Loads,
+    others: Vec<mpsc::Sender<Fresh>>,
+    draining: watch::Receiver<bool>,
+}
+
+impl Seat {
+    async fn run(self, mut updates: mpsc::Receiver<Update>, mut handed: mpsc::Receiver<Fresh>) {
+        let core = Rc::new(Core {
+            settings: self.settings.clone(),
+            directory: self.directory.clone(),
+            leases: Rc::new(Leases::default()),
+            pool: Pool::default(),
+            dialer: Dialer::new(self.settings.clone(), self.control.clone(), self.upstream_tls.clone()),
+            control: self.control.clone(),
+            ledger: Ledger::new(self.control.clone(), self.log),
+            draining: self.draining.clone(),
+        });
+        let seat = Rc::new(self);
+        for (listeners, tls) in [(&seat.plain, false), (&seat.tls, true)] {
+            for listener in listeners {
+                let Ok(listener) = listener.try_clone().and_then(TcpListener::from_std) else { continue };
+                spawn_local(accept(seat.clone(), core.clone(), listener, tls));
+            }
+        }
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut draining = seat.draining.clone();
+        loop {
+            tokio::select! {
+                biased;
+                update = updates.recv() => {
+                    let Some(update) = update else { break };
+                    apply(&core, &update);
+                }
+                Some(fresh) = handed.recv() => seat.serve(&core, fresh),
+                _ = tick.tick() => {
+                    core.ledger.cut(core.leases.expire(core.now()));
+                    core.pool.sweep();
+                    core.ledger.flush();
+                }
+                _ = draining.wait_for(|draining| *draining) => break,
+            }
+        }
+        seat.leave(&core, updates, handed).await;
+        core.ledger.flush();
+    }
+
+    /// The drain: changes still count, and so do sockets that were accepted before.
+    async fn leave(&self, core: &Rc<Core>, mut updates: mpsc::Receiver<Update>, mut handed: mpsc::Receiver<Fresh>) {
+        let drained = async {
+            let mut poll = interval(Duration::from_millis(20));
+            loop {
+                tokio::select! {
+                    Some(update) = updates.recv() => apply(core, &update),
+                    Some(fresh) = handed.recv() => self.serve(core, fresh),
+                    _ = poll.tick() => {
+                        if self.loads.0.get(self.index).is_none_or(|load| load.load(Ordering::Relaxed) == 0) {
+                            return;
+                        }
+                    }
+                }
+            }
+        };
+        if timeout(core.settings.timeouts.drain, drained).await.is_err() {
+            core.ledger.cut(core.leases.cut_all());
+            // One more moment in which the resets leave.
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    fn place(&self, core: &Rc<Core>, tcp: TcpStream, peer: SocketAddr, tls: bool) {
+        if self.loads.total() >= self.settings.connections {
+            tracing::debug!("too many connections; one was not taken");
+            return;
+        }
+        let load = self.loads.assign(self.index);
+        let Ok(tcp) = tcp.into_std() else { return };
+        let fresh = Fresh { tcp, peer, tls, load };
+        if fresh.load.core == self.index {
+            return self.serve(core, fresh);
+        }
+        let other = self.others.get(fresh.load.core).cloned();
+        match other.map(|other| other.try_send(fresh)) {
+            None | Some(Ok(())) => {}
+            // It is overloaded or gone: better here than not at all.
+            Some(Err(mpsc::error::TrySendError::Full(fresh) | mpsc::error::TrySendError::Closed(fresh))) => {
+                self.serve(core, fresh);
+            }
+        }
+    }
+
+    fn serve(&self, core: &Rc<Core>, fresh: Fresh) {
+        let tls = if fresh.tls { self.certificates.clone() } else { None };
+        if fresh.tls && tls.is_none() {
+            return;
+        }
+        let Ok(tcp) = TcpStream::from_std(fresh.tcp) else { return };
+        let core = core.clone();
+        let (peer, load) = (fresh.peer.ip().to_canonical(), fresh.load);
+        spawn_local(async move {
+            edge::serve(core, tcp, peer, tls).await;
+            drop(load);
+        });
+    }
+}
+
+fn apply(core: &Core, update: &Update) {
+    core.pool.forget(&update.diff);
+    let cut = core.leases.recheck(&update.snapshot, &update.diff, &core.settings.rules, core.now());
+    core.ledger.cut(cut);
+}
+
+async fn accept(seat: Rc<Seat>, core: Rc<Core>, listener: TcpListener, tls: bool) {
+    let mut draining = seat.draining.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = draining.wait_for(|draining| *draining) => break,
+        };
+        match accepted {
+            Ok((tcp, peer)) => seat.place(&core, tcp, peer, tls),
+            Err(error) if is_exhaustion(&error) => {
+                // Waiting lets descriptors come back; leaving the loop would end the gateway.
+                tracing::warn!(%error, "cannot accept connections");
+                sleep(Duration::from_millis(100)).await;
+            }
+            // A peer's own failure between its handshake and our accept.
+            Err(_) => {}
+        }
+    }
+    // Whoever got into the backlog is served, so that a restart refuses nobody.
+    while let Ok(Ok((tcp, peer))) = timeout(Duration::from_millis(1), listener.accept()).await {
+        seat.place(&core, tcp, peer, tls);
+    }
+}
+
+/// EMFILE, ENFILE, ENOBUFS, ENOMEM.
+fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(24 | 23 | 105 | 12))
+}

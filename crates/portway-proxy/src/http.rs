@@ -1,0 +1,9 @@
+//! From bytes to a routed request: the two visitor protocols, the spine that decides, and what is changed in heads.
+
+pub mod answer;
+pub mod credentials;
+pub mod edge;
+pub mod edit;
+pub mod h1;
+pub mod h2;
+pub mod route;

@@ -1,0 +1,167 @@
+//! The edge of HTTP: which protocol a fresh connection speaks, and the requests for Portway itself that both share.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use portway_core::host::Place;
+use portway_http1::RequestHead;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use super::answer::Answer;
+use super::{h1, h2};
+use crate::core::{Core, Visit};
+use crate::io::{Duplex, Io};
+use crate::leases::Lease;
+use crate::refusal::{Form, Refusal};
+use crate::tls::Certificates;
+
+/// RFC 9113 3.4.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What a TLS listener needs.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    pub config: Arc<rustls::ServerConfig>,
+    pub certificates: Arc<Certificates>,
+}
+
+/// Serves one connection to its end.
+pub async fn serve(core: Rc<Core>, tcp: TcpStream, peer: std::net::IpAddr, tls: Option<Tls>) {
+    let _ = tcp.set_nodelay(true);
+    crate::upstream::keep_alive(&tcp);
+    let mut visit = Visit { peer, secure: false, http2: false, shown: None };
+    let Some(tls) = tls else { return plain(core, tcp, visit).await };
+    visit.secure = true;
+    let handshake = TlsAcceptor::from(tls.config.clone()).accept(tcp);
+    let Ok(Ok(stream)) = timeout(core.settings.timeouts.tls_handshake, handshake).await else { return };
+    let session = stream.get_ref().1;
+    let http2 = session.alpn_protocol() == Some(b"h2");
+    visit.shown = session.server_name().map(|name| (name.into(), tls.certificates.clone()));
+    visit.http2 = http2;
+    let io = Io::Tls(Box::new(stream.into()));
+    if http2 {
+        h2::serve(core, visit, io).await;
+    } else {
+        h1::serve(core, visit, Duplex::new(io), BytesMut::new()).await;
+    }
+}
+
+/// Plain connections speak HTTP/2 only by prior knowledge: the preface comes first or never.
+async fn plain(core: Rc<Core>, tcp: TcpStream, mut visit: Visit) {
+    let io = Duplex::new(Io::Plain(tcp));
+    let mut first = BytesMut::new();
+    let limit = core.settings.timeouts.keep_alive;
+    let mut draining = core.draining.clone();
+    while PREFACE.starts_with(&first) && first.len() < PREFACE.len() {
+        let filled = tokio::select! {
+            biased;
+            filled = timeout(limit, io.fill(&mut first)) => filled,
+            _ = draining.wait_for(|draining| *draining) => return,
+        };
+        if !matches!(filled, Ok(Ok(1..))) {
+            return;
+        }
+    }
+    if !first.starts_with(PREFACE) {
+        return h1::serve(core, visit, io, first).await;
+    }
+    visit.http2 = true;
+    if let Some(io) = io.into_inner() {
+        h2::serve(core, visit, Prefixed { first: first.freeze(), io }).await;
+    }
+}
+
+/// Asks the control runtime.
+pub async fn ask_control(core: &Core, visit: &Visit, place: Place, head: &RequestHead, body: Bytes) -> Answer {
+    let form = Form::of(head, false);
+    let mut request = http::Request::builder().method(head.method()).uri(head.path_and_query());
+    for field in head.fields().iter() {
+        request = request.header(field.name, field.value);
+    }
+    let Ok(request) = request.body(body) else { return Refusal::NotFound.answer(form, None) };
+    match core.control.request(request, place, visit.peer).await {
+        Ok(response) => Answer::from_http(response),
+        Err(_) => Refusal::Unavailable.answer(form, None),
+    }
+}
+
+/// Says whether the port is open, to the page that waits for it.
+pub async fn probe(core: &Core, lease: &Lease) -> Answer {
+    let permit = lease.permit();
+    let addresses = core.dialer.addresses(permit).await;
+    match core.dialer.dial(permit, &addresses).await {
+        Ok(_) => Answer::new(200, "open").body("application/json", "{\"open\":true}\n"),
+        Err(error) => Refusal::Dial(error, permit.port()).answer(Form::Json, None),
+    }
+}
+
+/// The fields that every answer over TLS carries.
+pub fn finish(core: &Core, visit: &Visit, answer: Answer) -> Answer {
+    let hsts = core.settings.hsts;
+    if visit.secure && hsts > 0 { answer.field("Strict-Transport-Security", format!("max-age={hsts}")) } else { answer }
+}
+
+/// A stream whose first bytes were read already.
+#[derive(Debug)]
+struct Prefixed {
+    first: Bytes,
+    io: Io,
+}
+
+impl AsyncRead for Prefixed {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.first.is_empty() {
+            return Pin::new(&mut self.io).poll_read(cx, buf);
+        }
+        let n = self.first.len().min(buf.remaining());
+        buf.put_slice(&self.first.split_to(n));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Prefixed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+/// Counts streams that are under way, so that an idle connection can be told from a busy one.
+#[derive(Clone, Debug, Default)]
+pub struct Busy(Rc<Cell<usize>>);
+
+impl Busy {
+    pub fn enter(&self) -> BusyGuard {
+        self.0.set(self.0.get() + 1);
+        BusyGuard(self.0.clone())
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.get()
+    }
+}
+
+/// One stream under way.
+#[derive(Debug)]
+pub struct BusyGuard(Rc<Cell<usize>>);
+
+impl Drop for BusyGuard {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}

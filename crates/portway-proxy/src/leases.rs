@@ -1,0 +1,120 @@
+//! The leases of one core: every permit under which bytes move, so that a change can end it (R53).
+//!
+//! A lease owns its permit; dropping it deregisters. Decision and registration happen in one turn of the core, and a
+//! change is heard in a later one, so nothing falls between. It knows no HTTP: a cut lease just resolves `revoked`.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use portway_core::Timestamp;
+use portway_core::access::{Permit, Rules};
+use portway_core::snapshot::{Diff, Snapshot};
+use slab::Slab;
+
+/// All leases of one core.
+#[derive(Debug, Default)]
+pub struct Leases {
+    slots: RefCell<Slab<Rc<Slot>>>,
+}
+
+struct Slot {
+    permit: Permit,
+    cut: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot").field("permit", &self.permit).field("cut", &self.cut).finish_non_exhaustive()
+    }
+}
+
+/// A permit in use. Not `Clone`: one stream, one lease.
+pub struct Lease {
+    slot: Rc<Slot>,
+    key: usize,
+    home: Rc<Leases>,
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.slot.fmt(f)
+    }
+}
+
+impl Leases {
+    /// Registers a permit. Call it in the same turn as the decision.
+    pub fn register(self: &Rc<Self>, permit: Permit) -> Lease {
+        let slot = Rc::new(Slot { permit, cut: Cell::new(false), waker: RefCell::default() });
+        let key = self.slots.borrow_mut().insert(slot.clone());
+        Lease { slot, key, home: self.clone() }
+    }
+
+    /// How many streams hold a lease.
+    pub fn len(&self) -> usize {
+        self.slots.borrow().len()
+    }
+
+    /// Decides again whatever `diff` touches; returns how many leases were cut.
+    pub fn recheck(&self, snapshot: &Snapshot, diff: &Diff, rules: &Rules, now: Timestamp) -> usize {
+        self.cut_where(|permit| permit.is_touched_by(diff) && !permit.still_holds(snapshot, rules, now))
+    }
+
+    /// Cuts what has run out of time.
+    pub fn expire(&self, now: Timestamp) -> usize {
+        self.cut_where(|permit| permit.expires_at().is_some_and(|end| end <= now))
+    }
+
+    /// Cuts everything: the end of a drain.
+    pub fn cut_all(&self) -> usize {
+        self.cut_where(|_| true)
+    }
+
+    fn cut_where(&self, doomed: impl Fn(&Permit) -> bool) -> usize {
+        let slots = self.slots.borrow();
+        let mut count = 0;
+        for (_, slot) in slots.iter().filter(|(_, slot)| !slot.cut.get() && doomed(&slot.permit)) {
+            slot.cut.set(true);
+            count += 1;
+            if let Some(waker) = slot.waker.borrow_mut().take() {
+                waker.wake();
+            }
+        }
+        count
+    }
+}
+
+impl Lease {
+    pub fn permit(&self) -> &Permit {
+        &self.slot.permit
+    }
+
+    /// Whether it has been cut.
+    pub fn is_cut(&self) -> bool {
+        self.slot.cut.get()
+    }
+
+    /// Resolves when the lease is cut; bytes must stop then.
+    pub async fn revoked(&self) {
+        poll_fn(|cx| {
+            if self.slot.cut.get() {
+                return Poll::Ready(());
+            }
+            let mut waker = self.slot.waker.borrow_mut();
+            if !waker.as_ref().is_some_and(|old| old.will_wake(cx.waker())) {
+                *waker = Some(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.home.slots.borrow_mut().try_remove(self.key);
+    }
+}

@@ -1,0 +1,245 @@
+//! Accounting of one core: counters, and one access-log line for each request, opened early and closed exactly once.
+//!
+//! Lines are collected here and handed to the control runtime in batches; where that does not keep up they are dropped and
+//! counted. Queries, cookies and tokens never enter a line (R59). This file alone knows metric names.
+
+use std::cell::{Cell, RefCell};
+use std::fmt::Write as _;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use metrics::{Counter, Gauge, counter, gauge};
+use portway_core::access::{Permit, Reason};
+use portway_http1::RequestHead;
+
+use crate::control::Control;
+use crate::core::Visit;
+use crate::json::escape_into;
+
+/// A batch is sent when it reaches this size, and at least once a second.
+const BATCH: usize = 32 * 1024;
+
+/// How access-log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogStyle {
+    Off,
+    Json,
+    Human,
+}
+
+/// The books of one core.
+#[derive(Debug)]
+pub struct Ledger {
+    control: Control,
+    style: LogStyle,
+    lines: RefCell<String>,
+    /// The last second formatted, because formatting a date costs more than a line.
+    second: RefCell<(u64, String)>,
+    requests: [Counter; 6],
+    bytes_in: Counter,
+    bytes_out: Counter,
+    dropped: Counter,
+    cut: Counter,
+    refused: Counter,
+    /// Streams of this core that are open now.
+    open: Gauge,
+}
+
+impl Ledger {
+    pub fn new(control: Control, style: LogStyle) -> Self {
+        let class = |class: &'static str| counter!("portway_requests_total", "class" => class);
+        Self {
+            control,
+            style,
+            lines: RefCell::default(),
+            second: RefCell::default(),
+            requests: [class("none"), class("1xx"), class("2xx"), class("3xx"), class("4xx"), class("5xx")],
+            bytes_in: counter!("portway_request_body_bytes_total"),
+            bytes_out: counter!("portway_response_body_bytes_total"),
+            dropped: counter!("portway_log_lines_dropped_total"),
+            cut: counter!("portway_leases_cut_total"),
+            refused: counter!("portway_access_denied_total"),
+            open: gauge!("portway_requests_open"),
+        }
+    }
+
+    /// Notes a denial; the reason is for the log of whoever runs the gateway, never for the visitor.
+    pub fn denied(&self, reason: Reason) {
+        self.refused.increment(1);
+        tracing::debug!(reason = reason.as_str(), "denied");
+    }
+
+    /// Notes leases that a change ended.
+    pub fn cut(&self, leases: usize) {
+        self.cut.increment(leases as u64);
+    }
+
+    /// Opens the record of a request.
+    pub fn open<'a>(&'a self, visit: &'a Visit, head: &'a RequestHead) -> Record<'a> {
+        self.open.increment(1.0);
+        Record {
+            ledger: self,
+            visit,
+            head,
+            begun: Instant::now(),
+            status: Cell::new(0),
+            reason: Cell::new("aborted"),
+            body_in: Cell::new(0),
+            body_out: Cell::new(0),
+            workspace: RefCell::default(),
+        }
+    }
+
+    /// Hands collected lines over; called once a second and when there are many.
+    pub fn flush(&self) {
+        let lines = std::mem::take(&mut *self.lines.borrow_mut());
+        if !lines.is_empty() {
+            let count = lines.bytes().filter(|b| *b == b'\n').count();
+            if !self.control.log(lines.into_bytes()) {
+                self.dropped.increment(count as u64);
+            }
+        }
+    }
+
+    fn timestamp(&self, out: &mut String) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut cached = self.second.borrow_mut();
+        if cached.0 != now.as_secs() || cached.1.is_empty() {
+            *cached = (now.as_secs(), date_time(now.as_secs()));
+        }
+        let _ = write!(out, "{}.{:03}Z", cached.1, now.subsec_millis());
+    }
+}
+
+/// One request, from its head to its end. Dropping it closes it as `aborted`.
+#[derive(Debug)]
+pub struct Record<'a> {
+    ledger: &'a Ledger,
+    visit: &'a Visit,
+    head: &'a RequestHead,
+    begun: Instant,
+    status: Cell<u16>,
+    reason: Cell<&'static str>,
+    body_in: Cell<u64>,
+    body_out: Cell<u64>,
+    workspace: RefCell<Option<(std::sync::Arc<str>, Option<std::sync::Arc<str>>)>>,
+}
+
+impl Record<'_> {
+    /// Which workspace it goes to, and on whose behalf.
+    pub fn permitted(&self, permit: &Permit) {
+        *self.workspace.borrow_mut() = Some((permit.workspace().id.clone(), permit.user().cloned()));
+    }
+
+    pub fn moved(&self, body_in: u64, body_out: u64) {
+        self.body_in.set(body_in);
+        self.body_out.set(body_out);
+    }
+
+    /// Closes the record.
+    pub fn close(self, status: u16, reason: &'static str) {
+        self.status.set(status);
+        self.reason.set(reason);
+    }
+
+    fn line(&self, out: &mut String) {
+        let head = self.head;
+        let status = self.status.get();
+        let micros = self.begun.elapsed().as_micros();
+        let path = head.path_and_query().split(|b| *b == b'?').next().unwrap_or_default();
+        let workspace = self.workspace.borrow();
+        if self.ledger.style == LogStyle::Human {
+            self.ledger.timestamp(out);
+            let _ = write!(out, " {status} {:.1}ms ", micros as f64 / 1000.0);
+            for part in [head.method(), b" ", head.authority().unwrap_or_default(), path] {
+                escape_into(out, part);
+            }
+            let _ = writeln!(out, " {}", self.reason.get());
+            return;
+        }
+        out.push_str("{\"timestamp\":\"");
+        self.ledger.timestamp(out);
+        out.push_str("\",\"level\":\"info\",\"service\":\"portway\",\"schema_version\":\"1.0\",\"event\":\"request\",\"method\":\"");
+        escape_into(out, head.method());
+        out.push_str("\",\"host\":\"");
+        escape_into(out, head.authority().unwrap_or_default());
+        out.push_str("\",\"path\":\"");
+        escape_into(out, path);
+        let protocol = if self.visit.http2 { "h2" } else { "http/1.1" };
+        let _ = write!(
+            out,
+            "\",\"protocol\":\"{protocol}\",\"status\":{status},\"reason\":\"{}\",\"duration_ms\":{}.{:03},\"bytes_in\":{},\"bytes_out\":{},\"peer\":\"{}\"",
+            self.reason.get(),
+            micros / 1000,
+            micros % 1000,
+            self.body_in.get(),
+            self.body_out.get(),
+            self.visit.peer,
+        );
+        if let Some((workspace, user)) = &*workspace {
+            out.push_str(",\"ws_id\":\"");
+            escape_into(out, workspace.as_bytes());
+            if let Some(user) = user {
+                out.push_str("\",\"user_id\":\"");
+                escape_into(out, user.as_bytes());
+            }
+            out.push('"');
+        }
+        out.push_str("}\n");
+    }
+}
+
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        let ledger = self.ledger;
+        ledger.open.decrement(1.0);
+        let class = usize::from(self.status.get() / 100).min(5);
+        if let Some(counter) = ledger.requests.get(class) {
+            counter.increment(1);
+        }
+        ledger.bytes_in.increment(self.body_in.get());
+        ledger.bytes_out.increment(self.body_out.get());
+        if ledger.style != LogStyle::Off {
+            let full = {
+                let mut lines = ledger.lines.borrow_mut();
+                self.line(&mut lines);
+                lines.len() >= BATCH
+            };
+            if full {
+                ledger.flush();
+            }
+        }
+    }
+}
+
+/// `2026-11-23T04:05:06` of Unix seconds, UTC; the civil-from-days algorithm over 400-year eras.
+fn date_time(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", rest / 3600, rest % 3600 / 60, rest % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date_time;
+
+    #[test]
+    fn dates_are_right() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00"),
+            (951_782_399, "2000-02-28T23:59:59"),
+            (951_782_400, "2000-02-29T00:00:00"),
+            (1_709_251_199, "2024-02-29T23:59:59"),
+            (1_795_408_496, "2026-11-23T04:34:56"),
+            (4_107_542_400, "2100-03-01T00:00:00"),
+        ] {
+            assert_eq!(date_time(seconds), text);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Why the gateway itself answers, as one exhaustive list, and what it then says.
+//!
+//! This file alone knows status codes, reason words and texts. It is told what happened, never who asked, so that to a
+//! stranger unknown and forbidden look alike (R54).
+
+use askama::Template;
+use portway_core::browser::{Once, is_navigation};
+use portway_http1::{Name, Reject, RequestHead};
+
+use crate::http::answer::Answer;
+use crate::upstream::DialError;
+
+/// Every refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Bytes that are not the HTTP we accept.
+    Malformed(Reject),
+    /// An authority that is none of ours, or not this connection's.
+    WrongAuthority,
+    /// No such name, no such workspace, or not for you.
+    NotFound,
+    /// CONNECT, or another method that no dev server gets.
+    Method,
+    /// Not logged in, and not a navigation.
+    Unauthenticated,
+    /// A token that is not, or no longer, one of ours.
+    BadToken,
+    /// A page of another origin.
+    OtherOrigin,
+    /// The body of a request for Portway itself is too large.
+    TooLarge,
+    /// The request did not come in time.
+    RequestTimeout,
+    /// No connection to the dev server.
+    Dial(DialError, u16),
+    /// The dev server closed, or said what is not HTTP.
+    BadUpstream(u16),
+    /// The dev server took the request and never answered.
+    UpstreamTimeout(u16),
+    /// The control runtime does not answer.
+    Unavailable,
+}
+
+/// How an answer should look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Page,
+    Json,
+}
+
+impl Form {
+    /// A page for a person's navigation, JSON for a program.
+    pub(crate) fn of(head: &RequestHead, websocket: bool) -> Self {
+        let fields = head.fields();
+        let mode = Once::of(fields.all(Name::SecFetchMode));
+        let accept = fields.get(Name::Accept);
+        let navigation = is_navigation(head.method(), websocket, mode, accept);
+        // A submitted form is a navigation too; it gets a page, though never a redirect.
+        let form_post = head.method() == b"POST" && is_navigation(b"GET", websocket, mode, accept);
+        if navigation || form_post { Self::Page } else { Self::Json }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "refusal.html")]
+struct Page<'a> {
+    title: &'a str,
+    text: &'a str,
+    /// The port to wait for; the page reloads when it opens.
+    port: Option<u16>,
+    login: Option<&'a str>,
+    reason: &'a str,
+}
+
+impl Refusal {
+    /// Status and reason word.
+    pub(crate) fn kind(&self) -> (u16, &'static str) {
+        match self {
+            Self::Malformed(reject) => (reject.status, reject.rule.as_str()),
+            Self::WrongAuthority => (421, "wrong-authority"),
+            Self::NotFound => (404, "not-found"),
+            Self::Method => (405, "method-not-allowed"),
+            Self::Unauthenticated => (401, "not-logged-in"),
+            Self::BadToken => (401, "bad-token"),
+            Self::OtherOrigin => (403, "other-origin"),
+            Self::TooLarge => (413, "body-too-large"),
+            Self::RequestTimeout => (408, "request-timeout"),
+            Self::Dial(error @ DialError::Timeout, _) => (504, error.as_str()),
+            Self::Dial(error, _) => (502, error.as_str()),
+            Self::BadUpstream(_) => (502, "bad-upstream"),
+            Self::UpstreamTimeout(_) => (504, "upstream-timeout"),
+            Self::Unavailable => (503, "unavailable"),
+        }
+    }
+
+    /// The whole answer. `login` is where a person can log in, for those who are not.
+    pub(crate) fn answer(&self, form: Form, login: Option<&str>) -> Answer {
+        let (status, reason) = self.kind();
+        let (title, text) = self.words();
+        let answer = Answer::new(status, reason).field("X-Content-Type-Options", "nosniff");
+        let answer = match self {
+            Self::Unavailable => answer.field("Retry-After", "1"),
+            Self::Method => answer.field("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+            _ => answer,
+        };
+        match form {
+            Form::Json => {
+                let body = format!("{{\"error\":{{\"code\":\"{reason}\",\"message\":\"{}\"}}}}\n", json_text(&text));
+                answer.body("application/json", body)
+            }
+            Form::Page => {
+                let port = match self {
+                    Self::Dial(_, port) => Some(*port),
+                    _ => None,
+                };
+                let login = if matches!(self, Self::Unauthenticated) { login } else { None };
+                let page = Page { title: &title, text: &text, port, login, reason };
+                // A template over plain strings cannot fail; if it ever does, the text alone says what matters.
+                let html = page.render().unwrap_or_else(|_| text.clone());
+                answer
+                    .field("Content-Security-Policy", CSP)
+                    .field("Referrer-Policy", "no-referrer")
+                    .body("text/html; charset=utf-8", html)
+            }
+        }
+    }
+
+    fn words(&self) -> (String, String) {
+        let (title, text): (&str, &str) = match self {
+            Self::Malformed(reject) => {
+                return ("This request cannot be understood".into(), format!("The request was refused: {reject}."));
+            }
+            Self::WrongAuthority => {
+                ("Not a name of this gateway", "No workspace is served under this name here. Check the address.")
+            }
+            Self::NotFound => (
+                "Nothing here for you",
+                "There is no such workspace or port, or you may not open it. If somebody sent you this address, ask them to share the port with you.",
+            ),
+            Self::Method => ("Method not allowed", "This method is not passed on to dev servers."),
+            Self::Unauthenticated => ("Log in to continue", "This port is private, and you are not logged in here."),
+            Self::BadToken => {
+                ("This token is not valid", "The token in X-Portway-Token is unknown, has expired or was revoked.")
+            }
+            Self::OtherOrigin => (
+                "Refused: a page of another origin",
+                "A page that is not part of this workspace tried to use your login here. Open the address yourself if you meant to.",
+            ),
+            Self::TooLarge => ("Too large", "The body is larger than this page takes."),
+            Self::RequestTimeout => ("The request took too long", "The rest of the request did not arrive in time."),
+            Self::Dial(error, port) => return dial_words(*error, *port),
+            Self::BadUpstream(port) => {
+                return (
+                    format!("Port {port} gave no valid answer"),
+                    format!(
+                        "Something listens on port {port}, but it closed the connection or did not speak HTTP. If it speaks TLS, open the address with an s behind the port."
+                    ),
+                );
+            }
+            Self::UpstreamTimeout(port) => {
+                return (
+                    format!("Port {port} is too slow"),
+                    format!("The server on port {port} took the request and did not begin an answer in time."),
+                );
+            }
+            Self::Unavailable => {
+                ("Not available right now", "The gateway is starting, stopping or overloaded. Try again in a moment.")
+            }
+        };
+        (title.into(), text.into())
+    }
+}
+
+fn dial_words(error: DialError, port: u16) -> (String, String) {
+    let title = match error {
+        DialError::Closed => format!("Nothing is listening on port {port}"),
+        DialError::Timeout => format!("Port {port} does not answer"),
+        DialError::Tls => format!("Port {port} does not speak TLS"),
+        DialError::NoAddress | DialError::Refused(_) | DialError::Network => {
+            "The workspace cannot be reached".to_owned()
+        }
+    };
+    let text = match error {
+        DialError::Closed => format!(
+            "The workspace is there, but no server answers on port {port}. Start it; if it runs already, it may listen on 127.0.0.1 only: start it so that it listens on all addresses, for example with --host 0.0.0.0."
+        ),
+        DialError::Timeout => format!("No answer to a connection to port {port}. The workspace may be starting or stopped."),
+        DialError::Tls => format!("The TLS handshake with port {port} failed. If the server speaks plain HTTP, leave out the s behind the port."),
+        DialError::NoAddress => "The name of the workspace has no address right now. It may be starting or stopped.".to_owned(),
+        DialError::Refused(_) => "The gateway's rules do not allow the address of this workspace. Its administrator can find the reason in the log.".to_owned(),
+        DialError::Network => "The network does not lead to the workspace right now.".to_owned(),
+    };
+    (title, text)
+}
+
+/// The hash is that of the page's one script; a test computes it again.
+const CSP: &str = concat!(
+    "default-src 'none'; style-src 'unsafe-inline'; script-src '",
+    "sha256-hwTLEGuR7XQ6XlKjH+i1hQPMslrljPFOndpHu0o/5xY=",
+    "'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+);
+
+fn json_text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    crate::json::escape_into(&mut out, text.as_bytes());
+    out
+}

@@ -1,0 +1,60 @@
+//! What the relay asks of a visitor, over HTTP/1.1 and HTTP/2 alike.
+//!
+//! Two traits, because there are two real protocols. The relay knows heads and pieces of bodies, not frames.
+
+use std::cell::Cell;
+use std::io;
+
+use bytes::Bytes;
+use portway_http1::{Fields, Framing, Reject, ResponseHead};
+
+use crate::http::edit::Edit;
+use crate::io::Duplex;
+
+/// The request body on its way to the dev server.
+pub(crate) trait RequestBody {
+    /// Sends all of it, framed as the request head announced.
+    async fn send(&mut self, to: &Duplex, progress: &Progress) -> Result<(), BodyFault>;
+}
+
+/// How far a request body has come, seen by those who judge whether it stands still.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Bytes that arrived from the visitor.
+    pub moved: Cell<u64>,
+    /// It is the dev server that does not read.
+    pub blocked: Cell<bool>,
+}
+
+/// Why a request body did not get through.
+#[derive(Debug)]
+pub(crate) enum BodyFault {
+    /// The visitor went away.
+    Visitor,
+    /// What arrived is not a body.
+    Malformed(Reject),
+    /// The dev server does not take it; it may have answered already.
+    Upstream,
+}
+
+/// The response on its way to the visitor. `head`, `data` and `end` only queue; `flush` moves.
+pub(crate) trait Responder {
+    /// An interim response (1xx, but not 101).
+    fn interim(&mut self, head: &ResponseHead, edit: &Edit<'_>) -> Result<(), Reject>;
+
+    /// The final head. `framing` is how the body arrives here, not how it leaves.
+    fn head(&mut self, head: &ResponseHead, edit: &Edit<'_>, framing: Framing) -> Result<(), Reject>;
+
+    fn data(&mut self, data: Bytes);
+
+    fn end(&mut self, trailers: Option<&Fields>);
+
+    /// Writes everything queued.
+    async fn flush(&mut self) -> io::Result<()>;
+
+    /// The socket itself, where body bytes may go without another frame around them.
+    fn direct(&self) -> Option<Duplex>;
+
+    /// Body bytes that went to [`Responder::direct`] without passing here.
+    fn moved(&mut self, bytes: u64);
+}

@@ -1,0 +1,67 @@
+//! What the data plane is told once, at start. Read-only and shared by every core.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portway_core::access::Rules;
+use portway_core::cookie::ControlCookie;
+use portway_core::dial::DialRules;
+use portway_core::host::Names;
+
+/// Everything that does not change while the process runs.
+#[derive(Debug)]
+pub struct Settings {
+    pub names: Names,
+    pub rules: Rules,
+    pub dial: DialRules,
+    pub timeouts: Timeouts,
+    /// The control plane's own cookie, where one could be sent to workspace hosts.
+    pub control_cookie: Option<ControlCookie>,
+    /// Answer plain HTTP with a redirect to the public https origin instead of serving it.
+    pub redirect_to_https: bool,
+    /// `Strict-Transport-Security: max-age=…` on TLS answers, in seconds; 0 for none.
+    pub hsts: u64,
+    /// The most connections at once, over all cores.
+    pub connections: usize,
+}
+
+/// One limit for each phase in which a peer may keep us waiting. There is none on a response or a tunnel: those end by
+/// lease, drain or TCP keep-alive.
+#[derive(Clone, Debug)]
+pub struct Timeouts {
+    pub tls_handshake: Duration,
+    /// From the first byte of a request to the end of its head.
+    pub request_head: Duration,
+    /// Between requests, and before the first.
+    pub keep_alive: Duration,
+    /// A request body that stands still before the response head.
+    pub body_idle: Duration,
+    /// The least a request body must bring after `body_idle`, in bytes a second.
+    pub body_rate: u64,
+    pub connect: Duration,
+    /// From the end of the request to the response head.
+    pub response_head: Duration,
+    /// How long a visitor that has shut down its sending side is answered without a byte moving.
+    pub half_closed: Duration,
+    /// The most that a drain takes.
+    pub drain: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            tls_handshake: Duration::from_secs(10),
+            request_head: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(60),
+            body_idle: Duration::from_secs(30),
+            body_rate: 240,
+            connect: Duration::from_secs(3),
+            response_head: Duration::from_secs(120),
+            half_closed: Duration::from_secs(30),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Shared settings.
+pub type Shared = Arc<Settings>;
