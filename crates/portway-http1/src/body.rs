@@ -138,7 +138,7 @@ impl BodyDecoder {
                     if digits == SIZE_DIGITS {
                         return Err(Rule::ChunkSize);
                     }
-                    State::Size(digits + 1, size << 4 | u64::from(hex(b)))
+                    State::Size(digits + 1, size * 16 + u64::from(hex(b)))
                 }
                 (State::Size(1.., size), b'\r') => State::SizeLf(size),
                 (State::Size(1.., size), b';') => self.extension(size)?,
