@@ -1,0 +1,24 @@
+//! Where records come from, and the one place that writes the world.
+//!
+//! A source turns what it has into core events; the [`Publisher`] applies them and tells whoever serves requests. Nothing
+//! here knows a socket, a request or a page: this crate's words are rows, files and snapshots.
+//!
+//! Reading order: [`publisher`] (one change, one way), [`store`] (Portway's own state in SQLite), [`file`] (the static
+//! workspace file), [`watch`] (what keeps the directory up with both).
+
+pub mod file;
+pub mod publisher;
+pub mod store;
+pub mod watch;
+
+pub use file::{FILE_SOURCE, FileError, read_file};
+pub use publisher::{Changes, Publisher};
+pub use store::audit::{Audit, AuditRow};
+pub use store::logins::LoginRow;
+pub use store::ports::PortChange;
+pub use store::tickets::{Redeemed, TicketFailure};
+pub use store::tokens::{TOKEN_LIFETIME_MAX, TokenRow};
+pub use store::users::{UserRow, user_id};
+pub use store::workspaces::{NewWorkspace, WorkspaceChange};
+pub use store::{STORE_SOURCE, Store, StoreError};
+pub use watch::{load_file, watch_file, watch_store};

@@ -1,0 +1,124 @@
+//! Opening: the file and its mode, the schema, and what a restart keeps.
+
+use portway_core::workspace::Level;
+
+use super::*;
+use crate::store::ports::PortChange;
+
+#[tokio::test]
+async fn a_restart_keeps_everything() {
+    let stage = Stage::peopled().await;
+    let login = stage.login("bob").await;
+    stage.session(login, "bob", "3000-box.example.com").await;
+    let store = &stage.store;
+    stage.see(store.set_share("box", 3000, Some(Level::Public), &[], &[]).await.unwrap()).await;
+    stage.see(store.set_port("box", 5000, PortChange::default()).await.unwrap()).await;
+    let token = secret().hash();
+    stage.see(store.add_token(&token, "bob", "box", 3000, 60, None).await.unwrap().1).await;
+    store.set_password("bob", Some("$argon2id$x")).await.unwrap();
+
+    let before = fresh(store).await;
+    store.close().await;
+    let again = Store::open(stage.folder.path()).await.unwrap();
+    assert_eq!(fresh(&again).await, before);
+    assert!(before.token(&token).is_some());
+    assert_eq!(again.user("bob").await.unwrap().unwrap().password.as_deref(), Some("$argon2id$x"));
+    assert!(again.login(&login).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_and_left_alone() {
+    let stage = Stage::new().await;
+    stage.sql("PRAGMA user_version = 2").await;
+    stage.store.close().await;
+    let error = Store::open(stage.folder.path()).await.unwrap_err();
+    assert!(matches!(error, StoreError::NewerSchema { found: 2, known: 1, .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("portway.db was written by a newer Portway (schema 2"), "{text}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_an_error() {
+    let folder = TempDir::new();
+    folder.write(FILE_NAME, "this is a text of more than a hundred bytes, which SQLite cannot read as one of its own files, not even a little");
+    assert!(matches!(Store::open(folder.path()).await, Err(StoreError::Database(_))));
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_made_is_named() {
+    let folder = TempDir::new();
+    let file = folder.write("taken", "");
+    let error = Store::open(&file.join("data")).await.unwrap_err();
+    assert!(matches!(error, StoreError::Open { .. }), "{error:?}");
+    assert!(error.to_string().contains("taken/data/portway.db"), "{error}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_else_can_read_the_data() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+
+    let outer = TempDir::new();
+    let folder = outer.join("a/b");
+    let store = Store::open(&folder).await.unwrap();
+    store.add_user("alice").await.unwrap();
+    assert_eq!(mode(&outer.join("a")), 0o700);
+    assert_eq!(mode(&folder), 0o700);
+    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|f| f.unwrap().path()).collect();
+    files.sort();
+    assert_eq!(files.len(), 3, "database, -shm and -wal: {files:?}");
+    for file in &files {
+        assert_eq!(mode(file), 0o600, "{}", file.display());
+    }
+
+    // A file that was left open to others is closed to them.
+    store.close().await;
+    let database = folder.join(FILE_NAME);
+    std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let store = Store::open(&folder).await.unwrap();
+    assert_eq!(mode(&database), 0o600);
+    drop(store);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_processes_may_open_a_new_folder_at_once() {
+    let folder = TempDir::new();
+    let opening: Vec<_> = (0..16)
+        .map(|number| {
+            let path = folder.path().to_owned();
+            tokio::spawn(async move {
+                let store = Store::open(&path).await.unwrap();
+                store.add_user(&format!("user{number}")).await.unwrap();
+                store
+            })
+        })
+        .collect();
+    for store in opening {
+        let store = store.await.unwrap();
+        assert!(!store.users().await.unwrap().is_empty());
+    }
+    let store = Store::open(folder.path()).await.unwrap();
+    assert_eq!(store.users().await.unwrap().len(), 16);
+}
+
+#[tokio::test]
+async fn data_version_moves_for_others_changes_only() {
+    let stage = Stage::new().await;
+    let other = Store::open(stage.folder.path()).await.unwrap();
+    let before = stage.store.data_version().await.unwrap();
+    stage.store.add_user("alice").await.unwrap();
+    assert_eq!(stage.store.data_version().await.unwrap(), before);
+    other.users().await.unwrap();
+    assert_eq!(stage.store.data_version().await.unwrap(), before, "reading is no change");
+    other.add_user("bob").await.unwrap();
+    assert_ne!(stage.store.data_version().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn now_is_the_databases_clock() {
+    let stage = Stage::new().await;
+    let wall = || std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let (before, now, after) = (wall(), stage.store.now().await.unwrap(), wall());
+    assert!((before..=after).contains(&now), "{before} {now} {after}");
+}
