@@ -1,0 +1,227 @@
+//! The authoriser: turns a login on the control host into a ticket for one workspace host (R9–R12, R15, R17, R54).
+//!
+//! It reads the login cookie and nothing else of what a browser sends by itself. Redeeming the ticket is the callback's.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::rejection::{FormRejection, QueryRejection};
+use axum::extract::{Query, State};
+use axum::{Extension, Form};
+use http::{HeaderMap, StatusCode};
+use portway_core::access::{self, Basis};
+use portway_core::host::{Names, Place, Target};
+use portway_core::return_to;
+use portway_core::secret::SecretHash;
+use portway_core::ticket::Ticket;
+use serde::Deserialize;
+
+use crate::app::{App, Login, Peer, fresh_secret};
+use crate::guard;
+use crate::login::login_url;
+use crate::pages::{ConsentPage, Onward};
+use crate::reply::{Answer, Refusal, page, see_other};
+
+/// What a workspace host asks for, as it stands in the query.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Ask {
+    /// The canonical host name, without a port.
+    host: String,
+    /// Where on that host the visitor was going.
+    #[serde(rename = "return", default)]
+    return_to: String,
+    /// The hash of the nonce in the visitor's browser.
+    ch: String,
+}
+
+/// A well-formed [`Ask`].
+#[derive(Clone, Debug)]
+pub(crate) struct Checked {
+    pub(crate) target: Target,
+    pub(crate) return_to: String,
+    pub(crate) challenge: SecretHash,
+}
+
+impl Ask {
+    /// Reads the host through the grammar that also routes (R12).
+    pub(crate) fn check(&self, names: &Names) -> Result<Checked, Refusal> {
+        let refuse = || Refusal::bad_request("Open the address of your workspace's port again to get a new one.");
+        Ok(Checked {
+            target: target_of(names, &self.host).ok_or_else(refuse)?,
+            return_to: return_to::or_root(&self.return_to).to_owned(),
+            challenge: SecretHash::read(self.ch.as_bytes()).ok_or_else(refuse)?,
+        })
+    }
+}
+
+impl Checked {
+    /// This visit as a path of the control host.
+    fn path(&self) -> String {
+        let Self { target, return_to, challenge } = self;
+        format!("/.portway/authorize?host={}&return={}&ch={}", target.host, encode(return_to), challenge.text())
+    }
+}
+
+/// `GET /.portway/authorize?host=&return=&ch=`.
+pub(crate) async fn authorize(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    ask: Result<Query<Ask>, QueryRejection>,
+) -> Answer {
+    guard::top_level(&headers).map_err(|_| not_a_navigation())?;
+    let Ok(Query(ask)) = ask else { return Err(incomplete()) };
+    let ask = ask.check(&app.settings.names)?;
+    let Some(me) = app.login(&headers).await? else {
+        return see_other(&login_url(&app, &ask.path()));
+    };
+    let basis = decide(&app, &me, &ask, peer).await?;
+    if !may_pass_silently(&app, &me, &ask, &basis).await? {
+        return consent_page(&app, &me, &ask);
+    }
+    see_other(&issue(&app, &me, &ask, peer).await?)
+}
+
+/// `POST /.portway/consent`: the visitor agrees to be known to the owner of a workspace that is not theirs (R15).
+pub(crate) async fn consent(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    ask: Result<Form<Ask>, FormRejection>,
+) -> Answer {
+    let Ok(Form(ask)) = ask else { return Err(incomplete()) };
+    let ask = ask.check(&app.settings.names)?;
+    let Some(me) = app.login(&headers).await? else {
+        return see_other(&login_url(&app, &ask.path()));
+    };
+    decide(&app, &me, &ask, peer).await?;
+    app.store.add_consent(&me.user, &ask.target.workspace, ask.target.port).await?;
+    app.audit("consent", Some(&me.user), Some(&ask.target.host), peer, "").await;
+    let to = issue(&app, &me, &ask, peer).await?;
+    page(StatusCode::OK, &Onward { to: &to, place: &ask.target.host })
+}
+
+/// Asks core; every no is the same page, whatever the reason, which only the audit learns (R54).
+async fn decide(app: &App, me: &Login, ask: &Checked, peer: Peer) -> Result<Basis, Refusal> {
+    let decision = access::user_may(&app.world(), &app.settings.rules, &ask.target, &me.user);
+    let reason = match decision {
+        Ok(basis) => return Ok(basis),
+        Err(reason) => reason,
+    };
+    app.audit("authorize.denied", Some(&me.user), Some(&ask.target.host), peer, reason.as_str()).await;
+    if app.denials.admit(&me.user, Instant::now()) {
+        Err(nothing_for_you(&me.user))
+    } else {
+        Err(Refusal::too_many("You have opened many addresses that are not yours. Wait a minute, then try again."))
+    }
+}
+
+/// Owners need no consent to visit themselves, others need it once for a port.
+async fn may_pass_silently(app: &App, me: &Login, ask: &Checked, basis: &Basis) -> Result<bool, Refusal> {
+    match basis {
+        Basis::Owner(_) => Ok(true),
+        Basis::Shared(_) | Basis::Public | Basis::Token(_) => {
+            Ok(app.store.has_consent(&me.user, &ask.target.workspace, ask.target.port).await?)
+        }
+    }
+}
+
+/// Makes the ticket and gives the URL that redeems it.
+async fn issue(app: &App, me: &Login, ask: &Checked, peer: Peer) -> Result<String, Refusal> {
+    let host = &ask.target.host;
+    if !app.tickets.admit(&(me.hash, host.clone()), Instant::now()) {
+        app.audit("ticket.limited", Some(&me.user), Some(host), peer, "").await;
+        return Err(going_in_circles(app, ask));
+    }
+    let secret = fresh_secret()?;
+    let ticket = Ticket {
+        host: host.clone(),
+        challenge: ask.challenge,
+        user: me.user.clone(),
+        login: me.hash,
+        return_to: ask.return_to.clone(),
+        expires_at: 0,
+    };
+    app.store.add_ticket(&secret.hash(), &ticket).await?;
+    app.audit("ticket", Some(&me.user), Some(host), peer, "").await;
+    Ok(format!("{}/.portway/callback?t={}", app.settings.names.origin(&ask.target), secret.text()))
+}
+
+fn consent_page(app: &App, me: &Login, ask: &Checked) -> Answer {
+    let world = app.world();
+    let workspace = world.workspace(&ask.target.workspace);
+    page(
+        StatusCode::OK,
+        &ConsentPage {
+            user: &me.user,
+            owner: workspace.and_then(|workspace| workspace.owner.as_deref()),
+            workspace: workspace.map_or(ask.target.workspace.as_str(), |workspace| &workspace.id),
+            port: ask.target.port,
+            host: &ask.target.host,
+            return_to: &ask.return_to,
+            challenge: &ask.challenge.text(),
+        },
+    )
+}
+
+/// The target of a canonical host name: one that stands without a port and reads back to itself.
+fn target_of(names: &Names, host: &str) -> Option<Target> {
+    names.domains.iter().find_map(|domain| {
+        let authority = format!("{host}:{}", domain.port);
+        match names.parse(authority.as_bytes()) {
+            Ok(Place::Workspace(target)) if target.host == host => Some(target),
+            Ok(Place::Workspace(_) | Place::Control) | Err(_) => None,
+        }
+    })
+}
+
+/// Percent-encodes all but unreserved characters (RFC 3986 2.3).
+pub(crate) fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+fn incomplete() -> Refusal {
+    Refusal::bad_request("Open the address of your workspace's port again to get a new one.")
+}
+
+fn not_a_navigation() -> Refusal {
+    Refusal::new(
+        StatusCode::FORBIDDEN,
+        "not-a-navigation",
+        "Open this in a tab",
+        "A login can only go on in a tab of its own, not inside another page.",
+    )
+}
+
+fn nothing_for_you(user: &str) -> Refusal {
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        "not-found",
+        "There is nothing here for you",
+        format!("This address does not exist, is not running, or is not shared with you. You are logged in as {user}."),
+    )
+    .action("Your workspaces", "/.portway/")
+}
+
+fn going_in_circles(app: &App, ask: &Checked) -> Refusal {
+    Refusal::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "cookies-blocked",
+        "Your browser keeps coming back",
+        format!(
+            "You are logged in, but {} never remembers it. Your browser, or an extension in it, most likely blocks cookies for that address. Allow them, then try again.",
+            ask.target.host
+        ),
+    )
+    .action("Try again", format!("{}/", app.settings.names.origin(&ask.target)))
+    .retry_after(60)
+}

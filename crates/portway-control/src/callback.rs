@@ -1,0 +1,98 @@
+//! Our few paths on workspace hosts: the end of a login, and logging out of that host alone (R8–R14).
+//!
+//! Hostile script owns these origins, so nothing here shows who anybody is or changes more than that one session.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use http::{HeaderMap, Method, StatusCode};
+use portway_core::secret::Secret;
+use portway_core::{cookie, return_to};
+use serde::Deserialize;
+
+use crate::app::{App, At, Carried, Peer, carried, fresh_secret};
+use crate::guard;
+use crate::pages::Message;
+use crate::reply::{Answer, Refusal, page, see_other, set_cookie};
+
+#[derive(Deserialize)]
+pub(crate) struct Redeem {
+    t: String,
+}
+
+/// `GET /.portway/callback?t=`.
+pub(crate) async fn callback(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    Extension(At(target)): Extension<At>,
+    method: Method,
+    headers: HeaderMap,
+    query: Result<Query<Redeem>, QueryRejection>,
+) -> Answer {
+    // A HEAD must not use a ticket up.
+    if method != Method::GET || guard::top_level(&headers).is_err() {
+        return Err(unfinished());
+    }
+    let Ok(Query(Redeem { t })) = query else { return Err(unfinished()) };
+    let Some(ticket) = Secret::read(t.as_bytes()) else { return Err(unfinished()) };
+    let nonce = match carried(&headers, cookie::TRANSACTION) {
+        Carried::One(nonce) => Some(nonce),
+        Carried::Nothing | Carried::Unusable => None,
+    };
+    let session = fresh_secret()?;
+    let lifetime = app.settings.session_lifetime_s;
+    let (store, host) = (app.store.clone(), target.host.clone());
+    let redeem =
+        async move { store.redeem_ticket(&ticket.hash(), &host, nonce.as_ref(), &session.hash(), lifetime).await };
+    match app.commit(redeem).await? {
+        Ok(redeemed) => {
+            app.audit("session", Some(&redeemed.user), Some(&target.host), peer, "").await;
+            let origin = app.settings.names.origin(&target);
+            // The nonce stays until it ends by itself: several tabs of a restored window log in with the same one.
+            let mut response = see_other(&format!("{origin}{}", return_to::or_root(&redeemed.return_to)))?;
+            set_cookie(&mut response, &cookie::ours(cookie::SESSION, &session.text(), lifetime));
+            Ok(response)
+        }
+        Err(failure) => {
+            let reason = failure.error.to_string();
+            app.audit("ticket.refused", failure.user.as_deref(), Some(&target.host), peer, &reason).await;
+            Err(unfinished())
+        }
+    }
+}
+
+/// `POST /.portway/logout` on a workspace host: ends that host's session.
+pub(crate) async fn logout(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    Extension(At(target)): Extension<At>,
+    headers: HeaderMap,
+) -> Answer {
+    if let Carried::One(session) = carried(&headers, cookie::SESSION) {
+        // The store ends it wherever it is; only its own host can have sent it.
+        let store = app.store.clone();
+        app.commit(async move { store.end_session(&session.hash()).await }).await?;
+        app.audit("session.ended", None, Some(&target.host), peer, "logout").await;
+    }
+    let message = Message {
+        title: "You have left this port",
+        text: "This address has forgotten you. You are still logged in to Portway itself.",
+        action: Some(("Open it again", "/")),
+    };
+    let mut response = page(StatusCode::OK, &message)?;
+    set_cookie(&mut response, &cookie::ours(cookie::SESSION, "", 0));
+    Ok(response)
+}
+
+/// One page for every failure, whatever the reason: only the audit learns it.
+fn unfinished() -> Refusal {
+    Refusal::new(
+        StatusCode::BAD_REQUEST,
+        "login-unfinished",
+        "The login did not finish",
+        "It took too long, was already used, or was begun in another browser. Trying again usually helps.",
+    )
+    .action("Try again", "/")
+}

@@ -1,0 +1,132 @@
+//! Counting attempts: at most so many per key within a window, in bounded memory.
+//!
+//! It knows neither what is attempted nor by whom; the clock is an argument.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The window of every limit here.
+const WINDOW: Duration = Duration::from_secs(60);
+/// The most keys remembered at once; past it the key that was quiet the longest is forgotten.
+const KEYS_MAX: usize = 65_536;
+
+/// A sliding window of attempts per key.
+#[derive(Debug)]
+pub(crate) struct Limiter<K> {
+    limit: usize,
+    seen: Mutex<HashMap<K, Vec<Instant>>>,
+}
+
+impl<K: Eq + Hash + Clone> Limiter<K> {
+    /// Admits `limit` attempts a minute for each key.
+    pub(crate) fn per_minute(limit: usize) -> Self {
+        Self { limit, seen: Mutex::new(HashMap::new()) }
+    }
+
+    /// Counts an attempt *before* it is made, so that parallel ones cannot all slip through; false where it is one too
+    /// many.
+    pub(crate) fn admit(&self, key: &K, now: Instant) -> bool {
+        let mut seen = self.lock();
+        if !seen.contains_key(key) && seen.len() >= KEYS_MAX {
+            make_room(&mut seen, now);
+        }
+        let times = seen.entry(key.clone()).or_default();
+        times.retain(|at| is_recent(*at, now));
+        if times.len() >= self.limit {
+            return false;
+        }
+        times.push(now);
+        true
+    }
+
+    /// Takes back the newest attempt of a key: it succeeded.
+    pub(crate) fn forgive(&self, key: &K) {
+        let mut seen = self.lock();
+        if let Some(times) = seen.get_mut(key) {
+            times.pop();
+            if times.is_empty() {
+                seen.remove(key);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Vec<Instant>>> {
+        // A panic cannot leave these lists half-written.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn make_room<K: Eq + Hash + Clone>(seen: &mut HashMap<K, Vec<Instant>>, now: Instant) {
+    seen.retain(|_, times| times.last().is_some_and(|at| is_recent(*at, now)));
+    if seen.len() < KEYS_MAX {
+        return;
+    }
+    if let Some(quiet) = seen.iter().min_by_key(|(_, times)| times.last().copied()).map(|(key, _)| key.clone()) {
+        seen.remove(&quiet);
+    }
+}
+
+fn is_recent(at: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(at) < WINDOW
+}
+
+/// The part of an address that one party commands: an IPv4 address, or an IPv6 /64.
+pub(crate) fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V4(ip) => IpAddr::V4(ip),
+        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_holds_within_a_minute_and_ends_after_it() {
+        let limiter = Limiter::per_minute(3);
+        let start = Instant::now();
+        for second in 0..3 {
+            assert!(limiter.admit(&"a", start + Duration::from_secs(second)));
+        }
+        assert!(!limiter.admit(&"a", start + Duration::from_secs(59)));
+        assert!(limiter.admit(&"b", start + Duration::from_secs(59)), "keys do not share");
+        assert!(limiter.admit(&"a", start + Duration::from_secs(60)), "the first has left the window");
+        assert!(!limiter.admit(&"a", start + Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn a_forgiven_attempt_does_not_count() {
+        let limiter = Limiter::per_minute(1);
+        let now = Instant::now();
+        for _ in 0..5 {
+            assert!(limiter.admit(&"a", now));
+            limiter.forgive(&"a");
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_newest_keys_stay() {
+        let limiter = Limiter::per_minute(1);
+        let now = Instant::now();
+        for key in 0..KEYS_MAX {
+            assert!(limiter.admit(&key, now));
+        }
+        let later = now + Duration::from_secs(1);
+        assert!(limiter.admit(&KEYS_MAX, later));
+        assert!(limiter.lock().len() <= KEYS_MAX);
+        assert!(!limiter.admit(&KEYS_MAX, later), "the newest was not the one forgotten");
+    }
+
+    #[test]
+    fn one_party_is_one_address_or_one_v6_network() {
+        let net = |text: &str| network(text.parse().unwrap());
+        assert_eq!(net("::ffff:192.0.2.1"), net("192.0.2.1"));
+        assert_eq!(net("2001:db8::1"), net("2001:db8::ffff:2"));
+        assert_ne!(net("2001:db8::1"), net("2001:db8:0:1::1"));
+        assert_ne!(net("192.0.2.1"), net("192.0.2.2"));
+    }
+}

@@ -1,0 +1,90 @@
+//! The pages as values: what each template may show. How it looks is in `templates/`.
+
+use askama::Template;
+
+use crate::reply::Refusal;
+use crate::view::{SharedPort, TokenView, WorkspaceView};
+
+/// The one style sheet, inline in every page; the Content-Security-Policy names its hash.
+pub(crate) const STYLE: &str = include_str!("../templates/style.css");
+
+/// A refusal, or any other page that only says something.
+#[derive(Template)]
+#[template(path = "message.html")]
+pub(crate) struct Message<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) text: &'a str,
+    /// The words of a link and its target.
+    pub(crate) action: Option<(&'a str, &'a str)>,
+}
+
+impl<'a> Message<'a> {
+    pub(crate) fn of(refusal: &'a Refusal) -> Self {
+        let action = refusal.action.as_ref().map(|(words, target)| (*words, target.as_ref()));
+        Self { title: &refusal.title, text: &refusal.text, action }
+    }
+}
+
+/// Moves on by itself: the step between a form and a workspace's host.
+#[derive(Template)]
+#[template(path = "onward.html")]
+pub(crate) struct Onward<'a> {
+    /// The whole URL.
+    pub(crate) to: &'a str,
+    /// What the visitor sees of it.
+    pub(crate) place: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "login.html")]
+pub(crate) struct LoginPage<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) next: &'a str,
+    /// The host that the visitor was on the way to.
+    pub(crate) towards: Option<&'a str>,
+    pub(crate) error: Option<&'a str>,
+}
+
+#[derive(Template)]
+#[template(path = "link.html")]
+pub(crate) struct LinkPage<'a> {
+    pub(crate) name: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "consent.html")]
+pub(crate) struct ConsentPage<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) owner: Option<&'a str>,
+    pub(crate) workspace: &'a str,
+    pub(crate) port: u16,
+    pub(crate) host: &'a str,
+    pub(crate) return_to: &'a str,
+    pub(crate) challenge: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "home.html")]
+pub(crate) struct HomePage<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) notice: Option<Notice>,
+    pub(crate) workspaces: &'a [WorkspaceView],
+    pub(crate) shared: &'a [SharedPort],
+    pub(crate) tokens: &'a [TokenView],
+    /// The text of a token just made: shown this once.
+    pub(crate) new_token: Option<&'a str>,
+    pub(crate) has_password: bool,
+}
+
+impl HomePage<'_> {
+    /// The workspaces of the shared ports, each once.
+    fn shared_workspaces(&self) -> std::collections::BTreeSet<&str> {
+        self.shared.iter().map(|port| port.workspace.as_str()).collect()
+    }
+}
+
+/// What the last form did.
+pub(crate) struct Notice {
+    pub(crate) good: bool,
+    pub(crate) text: String,
+}
