@@ -5,9 +5,6 @@
 #[cfg(test)]
 mod tests;
 
-/// Longest name in the list below, in bytes.
-const LONGEST: usize = 32;
-
 /// A known field name, ignoring ASCII case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -81,17 +78,10 @@ const _: () = assert!(COUNT <= u64::BITS);
 impl Name {
     /// Classifies a field name.
     pub fn of(name: &[u8]) -> Self {
-        let mut folded = [0; LONGEST];
-        let length = name.len().min(LONGEST);
-        folded[..length].copy_from_slice(&name[..length]);
-        let mut respelled = false;
-        for b in &mut folded {
-            let mark = *b == b'_' || *b == b'.';
-            respelled |= mark;
-            *b = if mark { b'-' } else { b.to_ascii_lowercase() };
+        match Self::of_plain(name) {
+            Self::Other if name.iter().any(|b| is_mark(*b)) => Self::of_respelled(name),
+            known => known,
         }
-        let known = Self::of_folded(&folded[..length], name.len() > LONGEST);
-        if respelled { known.respelled() } else { known }
     }
 
     /// The bit of this name in a set.
@@ -99,10 +89,25 @@ impl Name {
         1 << (self as u8)
     }
 
+    fn of_plain(name: &[u8]) -> Self {
+        if let [b'x' | b'X', b'-', rest @ ..] = name {
+            return Self::of_extension(rest);
+        }
+        // The last letter tells apart nearly all names of one length.
+        let last = name.last().map(|b| b | 0x20);
+        for (known, id) in Self::of_length(name.len()) {
+            if known.as_bytes().last().copied() == last && name.eq_ignore_ascii_case(known.as_bytes()) {
+                return *id;
+            }
+        }
+        Self::Other
+    }
+
     /// What a name with `_` or `.` for `-` is taken for: CGI and WSGI cannot tell the two apart, so a spelling of a name
     /// that matters is as dangerous as the name.
-    fn respelled(self) -> Self {
-        match self {
+    fn of_respelled(name: &[u8]) -> Self {
+        let folded: Vec<u8> = name.iter().map(|b| if is_mark(*b) { b'-' } else { *b }).collect();
+        match Self::of_plain(&folded) {
             Self::Reserved
             | Self::XForwarded
             | Self::XPortway
@@ -118,73 +123,89 @@ impl Name {
         }
     }
 
-    fn of_folded(name: &[u8], cut: bool) -> Self {
-        if name.starts_with(b"x-") {
-            return match &name[2..] {
-                b"real-ip" | b"original-url" | b"rewrite-url" => Self::Reserved,
-                b"forwarded" => Self::XForwarded,
-                rest if rest.starts_with(b"forwarded-") => Self::XForwarded,
-                rest if rest.starts_with(b"portway-") => Self::XPortway,
-                rest if rest.starts_with(b"auth-") => Self::Reserved,
-                _ => Self::Other,
-            };
-        }
-        if cut {
-            return Self::Other;
-        }
-        match name {
-            b"te" => Self::Te,
-            b"via" => Self::Via,
-            b"date" => Self::Date,
-            b"host" => Self::Host,
-            b"vary" => Self::Vary,
-            b"accept" => Self::Accept,
-            b"cookie" => Self::Cookie,
-            b"expect" => Self::Expect,
-            b"origin" => Self::Origin,
-            b"server" => Self::Server,
-            b"alt-svc" => Self::AltSvc,
-            b"referer" => Self::Referer,
-            b"refresh" => Self::Refresh,
-            b"trailer" => Self::Trailer,
-            b"upgrade" => Self::Upgrade,
-            b"cdn-loop" => Self::CdnLoop,
-            b"location" => Self::Location,
-            b"forwarded" => Self::Forwarded,
-            b"connection" => Self::Connection,
-            b"keep-alive" => Self::KeepAlive,
-            b"set-cookie" => Self::SetCookie,
-            b"user-agent" => Self::UserAgent,
-            b"remote-user" => Self::Reserved,
-            b"set-cookie2" => Self::SetCookie2,
-            b"content-type" => Self::ContentType,
-            b"authorization" => Self::Authorization,
-            b"cache-control" => Self::CacheControl,
-            b"content-length" => Self::ContentLength,
-            b"sec-fetch-dest" => Self::SecFetchDest,
-            b"sec-fetch-mode" => Self::SecFetchMode,
-            b"sec-fetch-site" => Self::SecFetchSite,
-            b"sec-fetch-user" => Self::SecFetchUser,
-            b"accept-encoding" => Self::AcceptEncoding,
-            b"clear-site-data" => Self::ClearSiteData,
-            b"public-key-pins" => Self::PublicKeyPins,
-            b"content-location" => Self::ContentLocation,
-            b"proxy-connection" => Self::ProxyConnection,
-            b"sec-websocket-key" => Self::SecWebsocketKey,
-            b"transfer-encoding" => Self::TransferEncoding,
-            b"proxy-authenticate" => Self::ProxyAuthenticate,
-            b"proxy-authorization" => Self::ProxyAuthorization,
-            b"sec-websocket-accept" => Self::SecWebsocketAccept,
-            b"sec-websocket-version" => Self::SecWebsocketVersion,
-            b"sec-websocket-protocol" => Self::SecWebsocketProtocol,
-            b"service-worker-allowed" => Self::ServiceWorkerAllowed,
-            b"sec-websocket-extensions" => Self::SecWebsocketExtensions,
-            b"strict-transport-security" => Self::StrictTransportSecurity,
-            b"access-control-allow-origin" => Self::AccessControlAllowOrigin,
-            b"access-control-request-method" => Self::AccessControlRequestMethod,
-            b"access-control-request-headers" => Self::AccessControlRequestHeaders,
-            b"access-control-allow-credentials" => Self::AccessControlAllowCredentials,
-            _ => Self::Other,
+    /// What `X-` and this rest is.
+    fn of_extension(rest: &[u8]) -> Self {
+        let is = |known: &str| rest.eq_ignore_ascii_case(known.as_bytes());
+        let begins = |known: &str| {
+            let front = rest.get(..known.len());
+            front.is_some_and(|front| front.eq_ignore_ascii_case(known.as_bytes()))
+        };
+        if is("forwarded") || begins("forwarded-") {
+            Self::XForwarded
+        } else if begins("portway-") {
+            Self::XPortway
+        } else if is("real-ip") || is("original-url") || is("rewrite-url") || begins("auth-") {
+            Self::Reserved
+        } else {
+            Self::Other
         }
     }
+
+    /// The known names of this many bytes, in lower case.
+    fn of_length(length: usize) -> &'static [(&'static str, Self)] {
+        match length {
+            2 => &[("te", Self::Te)],
+            3 => &[("via", Self::Via)],
+            4 => &[("date", Self::Date), ("host", Self::Host), ("vary", Self::Vary)],
+            6 => &[
+                ("accept", Self::Accept),
+                ("cookie", Self::Cookie),
+                ("expect", Self::Expect),
+                ("origin", Self::Origin),
+                ("server", Self::Server),
+            ],
+            7 => &[
+                ("alt-svc", Self::AltSvc),
+                ("referer", Self::Referer),
+                ("refresh", Self::Refresh),
+                ("trailer", Self::Trailer),
+                ("upgrade", Self::Upgrade),
+            ],
+            8 => &[("cdn-loop", Self::CdnLoop), ("location", Self::Location)],
+            9 => &[("forwarded", Self::Forwarded)],
+            10 => &[
+                ("connection", Self::Connection),
+                ("keep-alive", Self::KeepAlive),
+                ("set-cookie", Self::SetCookie),
+                ("user-agent", Self::UserAgent),
+            ],
+            11 => &[("remote-user", Self::Reserved), ("set-cookie2", Self::SetCookie2)],
+            12 => &[("content-type", Self::ContentType)],
+            13 => &[("authorization", Self::Authorization), ("cache-control", Self::CacheControl)],
+            14 => &[
+                ("content-length", Self::ContentLength),
+                ("sec-fetch-dest", Self::SecFetchDest),
+                ("sec-fetch-mode", Self::SecFetchMode),
+                ("sec-fetch-site", Self::SecFetchSite),
+                ("sec-fetch-user", Self::SecFetchUser),
+            ],
+            15 => &[
+                ("accept-encoding", Self::AcceptEncoding),
+                ("clear-site-data", Self::ClearSiteData),
+                ("public-key-pins", Self::PublicKeyPins),
+            ],
+            16 => &[("content-location", Self::ContentLocation), ("proxy-connection", Self::ProxyConnection)],
+            17 => &[("sec-websocket-key", Self::SecWebsocketKey), ("transfer-encoding", Self::TransferEncoding)],
+            18 => &[("proxy-authenticate", Self::ProxyAuthenticate)],
+            19 => &[("proxy-authorization", Self::ProxyAuthorization)],
+            20 => &[("sec-websocket-accept", Self::SecWebsocketAccept)],
+            21 => &[("sec-websocket-version", Self::SecWebsocketVersion)],
+            22 => &[
+                ("sec-websocket-protocol", Self::SecWebsocketProtocol),
+                ("service-worker-allowed", Self::ServiceWorkerAllowed),
+            ],
+            24 => &[("sec-websocket-extensions", Self::SecWebsocketExtensions)],
+            25 => &[("strict-transport-security", Self::StrictTransportSecurity)],
+            27 => &[("access-control-allow-origin", Self::AccessControlAllowOrigin)],
+            29 => &[("access-control-request-method", Self::AccessControlRequestMethod)],
+            30 => &[("access-control-request-headers", Self::AccessControlRequestHeaders)],
+            32 => &[("access-control-allow-credentials", Self::AccessControlAllowCredentials)],
+            _ => &[],
+        }
+    }
+}
+
+/// What stands for `-` in a respelled name.
+fn is_mark(b: u8) -> bool {
+    matches!(b, b'_' | b'.')
 }
