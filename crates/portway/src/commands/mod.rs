@@ -1,0 +1,61 @@
+//! The commands, one file each. They change the store; a gateway that runs on it notices by itself.
+
+mod check;
+mod context;
+mod health;
+mod port;
+mod share;
+mod token;
+mod url;
+mod user;
+mod workspace;
+
+use crate::cli::{Cli, Command, Config, Global, Listeners};
+use crate::config::{Flags, Problem, Settings, reference};
+use crate::output::{self, Failure};
+use crate::serve;
+
+/// Runs the command that was typed.
+///
+/// # Errors
+/// What the operator is told instead of a result, with the exit code.
+pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Serve(args) if args.demo => {
+            Err(Failure::usage("there is no demonstration in this version").hint("leave out --demo"))
+        }
+        Command::Serve(args) => serve::run(settings(&flags(global, args.listeners))?).await,
+        Command::Check(listeners) => check::run(&flags(global, listeners), global.json).await,
+        Command::Health(args) => health::run(global, &args),
+        Command::Url(args) => url::run(global, &args),
+        Command::Workspace(command) => workspace::run(global, command).await,
+        Command::User(command) => user::run(global, command).await,
+        Command::Port(command) => port::run(global, command).await,
+        Command::Share(command) => share::run(global, command).await,
+        Command::Token(command) => token::run(global, command).await,
+        Command::Config(Config::Reference) => output::print(&reference::text()),
+    }
+}
+
+fn flags(global: &Global, listeners: Listeners) -> Flags {
+    Flags {
+        config: global.config.clone(),
+        data: global.data.clone(),
+        listen: listeners.listen,
+        ops: listeners.ops,
+        domain: listeners.domain,
+    }
+}
+
+/// The settings under these flags and the environment of this process.
+fn settings(flags: &Flags) -> Result<Settings, Failure> {
+    read_settings(flags).map_err(|problems| Failure::configuration(&problems))
+}
+
+fn read_settings(flags: &Flags) -> Result<Settings, Vec<Problem>> {
+    // A variable that is not UTF-8 cannot be one of ours.
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Settings::load(flags, environment)
+}

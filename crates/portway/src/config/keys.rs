@@ -1,0 +1,240 @@
+//! Every setting, defined once: its key, kind, default, and what it means.
+//!
+//! The reader, the check for unknown keys, the environment and the reference file are all made from this table. What a
+//! value may be beyond its kind is not known here; `settings.rs` reads meanings.
+
+/// How a value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Integer,
+    Flag,
+    /// Text such as `10s`, `500ms`, `1h30m`.
+    Duration,
+    /// A list of texts.
+    Texts,
+    /// A list of integers.
+    Integers,
+}
+
+impl Kind {
+    /// What the reader of an error message is told to write.
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Self::Text => "a text in quotes",
+            Self::Integer => "a whole number without quotes",
+            Self::Flag => "`true` or `false` without quotes",
+            Self::Duration => "a duration in quotes, such as \"10s\", \"500ms\" or \"1h30m\"",
+            Self::Texts => "a list of texts, such as [\"one\", \"two\"]",
+            Self::Integers => "a list of whole numbers, such as [8080, 9000]",
+        }
+    }
+}
+
+/// One setting.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// Where it stands in the file: `limits.connect`; `[]` marks a repeated table: `domains[].name`.
+    pub(crate) path: &'static str,
+    pub(crate) kind: Kind,
+    /// The default as TOML; `None` where it follows from something else, which `doc` says.
+    pub(crate) default: Option<&'static str>,
+    /// A value for the reference file where there is no default.
+    pub(crate) example: &'static str,
+    /// What it means, line by line.
+    pub(crate) doc: &'static str,
+}
+
+impl Key {
+    /// The environment variable: `PORTWAY_LIMITS_CONNECT`. For a key of a repeated table that of the whole table.
+    pub(crate) fn variable(&self) -> String {
+        variable(self.path.split("[]").next().unwrap_or(self.path))
+    }
+
+    /// The last part of the path.
+    pub(crate) fn name(&self) -> &'static str {
+        self.path.rsplit('.').next().unwrap_or(self.path)
+    }
+
+    /// The table it stands in: `limits`, `tls.certificates[]`, or nothing at the top.
+    pub(crate) fn table(&self) -> &'static str {
+        self.path.rsplit_once('.').map_or("", |(table, _)| table)
+    }
+}
+
+/// The environment variable of a key or repeated table.
+pub(crate) fn variable(path: &str) -> String {
+    format!("PORTWAY_{}", path.replace('.', "_").to_ascii_uppercase())
+}
+
+/// A table of the file.
+#[derive(Debug)]
+pub(crate) struct Table {
+    /// As in [`Key::path`]: `tls`, `tls.certificates[]`.
+    pub(crate) path: &'static str,
+    pub(crate) doc: &'static str,
+    /// Whether the reference file shows it as a comment, because writing it means something already.
+    pub(crate) commented: bool,
+}
+
+macro_rules! keys {
+    ($($name:ident = $path:literal, $kind:ident, $default:tt $(($example:literal))?, $doc:literal;)*) => {
+        $(pub(crate) const $name: Key = Key {
+            path: $path,
+            kind: Kind::$kind,
+            default: keys!(@default $default),
+            example: concat!($($example)?),
+            doc: $doc,
+        };)*
+        /// Every key, in the order of the reference file.
+        pub(crate) const KEYS: &[Key] = &[$($name),*];
+    };
+    (@default none) => { None };
+    (@default $default:literal) => { Some($default) };
+}
+
+keys! {
+    DATA = "data", Text, none("\"/var/lib/portway\""),
+"Folder of Portway's own state: users, sessions, shares, tokens.
+Default: $XDG_DATA_HOME/portway, else ~/.local/share/portway; /var/lib/portway for root.";
+
+    LISTEN = "listen", Texts, "[\"127.0.0.1:8080\", \"[::1]:8080\"]",
+"Where plain HTTP is answered (HTTP/1.1, and HTTP/2 with prior knowledge, for an ingress): IP:PORT.
+`localhost:PORT` stands for 127.0.0.1 and ::1; port 0 takes a free one.";
+
+    OPS = "ops", Text, "\"127.0.0.1:9080\"",
+"Where /healthz, /readyz and /metrics are answered; never reachable through a workspace's name.";
+
+    DOMAIN = "domain", Text, "\"portway.localhost\"",
+"The domain under which workspaces have names. For several, use [[domains]] instead.";
+
+    PATTERN = "pattern", Text, "\"{port}-{workspace}\"",
+"How the label of a port's host name is made; `{workspace}` alone always opens the default port.
+Also possible: \"{workspace}-{port}\", \"{port}--{workspace}\", \"dev-{port}-{workspace}\".";
+
+    PUBLIC = "public", Text, none("\"https://code-hub.com\""),
+"Scheme and port that browsers use for the domain; behind an ingress this is not the listener's.
+Default: https on port 443. Under .localhost: https on the TLS listener's port where there is one, else http on the
+plain listener's. Plain http is refused for every other domain.";
+
+    CONTROL = "control", Text, none("\"https://code-hub.com\""),
+"Where people log in and see their workspaces. Default: the (first) domain itself, with its scheme and port.";
+
+    DEFAULT_PORT = "default_port", Integer, "8080",
+"The port that `{workspace}.{domain}` opens.";
+
+    DOMAINS_NAME = "domains[].name", Text, none("\"code-hub.com\""),
+"As `domain` above.";
+
+    DOMAINS_PATTERN = "domains[].pattern", Text, "\"{port}-{workspace}\"",
+"As `pattern` above.";
+
+    DOMAINS_PUBLIC = "domains[].public", Text, none("\"https://code-hub.com\""),
+"As `public` above.";
+
+    DOMAINS_DEFAULT_PORT = "domains[].default_port", Integer, "8080",
+"As `default_port` above.";
+
+    TLS_LISTEN = "tls.listen", Texts, "[\"127.0.0.1:8443\", \"[::1]:8443\"]",
+"Where TLS is answered (HTTP/1.1 and HTTP/2 by ALPN).";
+
+    TLS_REDIRECT = "tls.redirect", Flag, "true",
+"Whether the plain listener answers 308 to https, for the domains whose public origin is https.";
+
+    TLS_HSTS = "tls.hsts", Duration, none("\"365d\""),
+"How long browsers are told to use https alone (RFC 6797); \"0s\" tells them nothing.
+Default: 365d, and 0s where every domain is under .localhost.";
+
+    TLS_CERTIFICATES_CERT = "tls.certificates[].cert", Text, none("\"/etc/portway/tls.crt\""),
+"PEM file with the certificate, then the chain. Which names it serves is read from it.
+A relative path begins at this file's folder.";
+
+    TLS_CERTIFICATES_KEY = "tls.certificates[].key", Text, none("\"/etc/portway/tls.key\""),
+"PEM file with its private key.";
+
+    WORKSPACES_FILE = "workspaces.file", Text, none("\"workspaces.toml\""),
+"A TOML file with workspaces, read again when it changes. A relative path begins at this file's folder.";
+
+    WORKSPACES_ALLOW = "workspaces.allow", Texts, none("[\"10.0.0.0/8\", \"fd00::/8\"]"),
+"Where workspaces may be: address ranges. Nothing else is ever dialled.
+Default: nothing; without any configuration file, and under .localhost, this machine (127.0.0.0/8 and ::1).";
+
+    ACCESS_CEILING = "access.ceiling", Text, "\"public\"",
+"The most open level a port may be shared at: \"owner\", \"users\", \"authenticated\" or \"public\".
+It bounds what was shared before, too.";
+
+    ACCESS_PROTECTED = "access.protected", Integers, "[8080]",
+"Ports that only the owner opens, whatever is shared: an IDE gives a shell.";
+
+    ACCESS_DENIED = "access.denied", Integers, "[22]",
+"Ports that are never served.";
+
+    SESSIONS_LOGIN = "sessions.login", Duration, "\"24h\"",
+"How long a login lasts.";
+
+    SESSIONS_SESSION = "sessions.session", Duration, "\"8h\"",
+"How long a session on one workspace host lasts before it is quietly renewed from the login; 8h at most.";
+
+    LIMITS_CONNECTIONS = "limits.connections", Integer, "16384",
+"Open connections from visitors; more wait in the listener's backlog.";
+
+    LIMITS_TLS_HANDSHAKE = "limits.tls_handshake", Duration, "\"10s\"",
+"For a TLS handshake.";
+
+    LIMITS_REQUEST_HEAD = "limits.request_head", Duration, "\"10s\"",
+"For a request's head, from its first byte to its last.";
+
+    LIMITS_KEEP_ALIVE = "limits.keep_alive", Duration, "\"60s\"",
+"For the next request on an idle connection.";
+
+    LIMITS_BODY_IDLE = "limits.body_idle", Duration, "\"30s\"",
+"Without a byte of an HTTP/1.1 request body, before the response has begun.";
+
+    LIMITS_BODY_RATE = "limits.body_rate", Integer, "240",
+"The slowest such body, in bytes per second, once `body_idle` has passed; 0 for no floor.";
+
+    LIMITS_CONNECT = "limits.connect", Duration, "\"3s\"",
+"For the connection to a dev server.";
+
+    LIMITS_RESPONSE_HEAD = "limits.response_head", Duration, "\"120s\"",
+"For a dev server's response head, from the end of the request.";
+
+    LIMITS_DRAIN = "limits.drain", Duration, "\"30s\"",
+"For open requests and streams to end after SIGTERM.";
+
+    LOG_LEVEL = "log.level", Text, "\"info\"",
+"\"error\", \"warn\", \"info\", \"debug\" or \"trace\".";
+
+    LOG_FORMAT = "log.format", Text, "\"auto\"",
+"\"json\", \"human\", or \"auto\": human on a terminal, JSON elsewhere.";
+
+    LOG_ACCESS = "log.access", Flag, "true",
+"Whether each request is logged.";
+
+    THREADS = "threads", Integer, none("4"),
+"Threads that move bytes. Default: one for each core.";
+}
+
+/// Every table, in the order of the reference file.
+pub(crate) const TABLES: &[Table] = &[
+    Table {
+        path: "domains[]",
+        commented: true,
+        doc: "Several domains, instead of `domain`, `pattern`, `public` and `default_port`. One table for each.",
+    },
+    Table { path: "tls", commented: true, doc: "TLS. It is on as soon as there is a certificate." },
+    Table {
+        path: "tls.certificates[]",
+        commented: true,
+        doc: "One table for each certificate; a visitor's SNI chooses.",
+    },
+    Table {
+        path: "workspaces",
+        commented: false,
+        doc: "Workspaces, besides those added with `portway workspace add`.",
+    },
+    Table { path: "access", commented: false, doc: "The administrator's bounds on what people may share." },
+    Table { path: "sessions", commented: false, doc: "How long logins last." },
+    Table { path: "limits", commented: false, doc: "Limits. Bodies and streams have no limit in size or total time." },
+    Table { path: "log", commented: false, doc: "What is logged, to standard output." },
+];

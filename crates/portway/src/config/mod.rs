@@ -1,0 +1,15 @@
+//! Configuration, in the order it is read: the table of keys, the file as written, one value out of four layers, the
+//! settings as meant. Nothing outside this folder reads the environment.
+
+pub(crate) mod domains;
+pub(crate) mod file;
+pub(crate) mod keys;
+pub(crate) mod problem;
+pub(crate) mod read;
+pub(crate) mod reference;
+pub(crate) mod settings;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use problem::Problem;
+pub(crate) use settings::{Flags, Settings};

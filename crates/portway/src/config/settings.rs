@@ -1,0 +1,427 @@
+//! The configuration as meant: typed values, checked against each other.
+//!
+//! Where a value was written matters here only for messages. No socket is bound and no file named by a setting is opened.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use portway_core::access::Rules;
+use portway_core::dial::Cidr;
+use portway_core::host::{ControlHost, Domain, Names, Scheme};
+use portway_core::workspace::Level;
+use tracing::level_filters::LevelFilter;
+
+use super::domains::{self, DomainSetting};
+use super::file;
+use super::keys::{self, Key, Kind};
+use super::problem::{Complaint, Place, Problem, nearest};
+use super::read::{self, Reader};
+
+/// Flags that override settings.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flags {
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) data: Option<PathBuf>,
+    pub(crate) listen: Vec<String>,
+    pub(crate) ops: Option<String>,
+    pub(crate) domain: Option<String>,
+}
+
+/// Everything the gateway and the command line are told.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// The file that was read.
+    pub(crate) config: Option<PathBuf>,
+    /// No configuration file, and every domain under `.localhost`: the gateway of a first try, which makes a user and a
+    /// workspace by itself.
+    pub(crate) embedded: bool,
+    /// Folder of Portway's own state.
+    pub(crate) data: PathBuf,
+    /// Plain listeners; may be empty where there is TLS.
+    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) ops: SocketAddr,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) rules: Rules,
+    /// Where workspaces may be dialled.
+    pub(crate) allow: Vec<Cidr>,
+    /// The static source.
+    pub(crate) workspaces_file: Option<PathBuf>,
+    pub(crate) login_lifetime: Duration,
+    pub(crate) session_lifetime: Duration,
+    pub(crate) limits: Limits,
+    pub(crate) log: Log,
+    pub(crate) threads: usize,
+    /// What is allowed but probably not meant.
+    pub(crate) warnings: Vec<String>,
+    workspaces_file_place: Place,
+    domains: Vec<DomainSetting>,
+    control: Option<domains::Origin>,
+}
+
+/// TLS listeners and what they serve.
+#[derive(Clone, Debug)]
+pub(crate) struct Tls {
+    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) certificates: Vec<CertificateFiles>,
+    /// Whether the plain listener redirects to https.
+    pub(crate) redirect: bool,
+    /// `max-age` of Strict-Transport-Security (RFC 6797).
+    pub(crate) hsts: Option<Duration>,
+}
+
+/// PEM files of one certificate.
+#[derive(Clone, Debug)]
+pub(crate) struct CertificateFiles {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+    /// Where the configuration names them.
+    pub(crate) place: Place,
+}
+
+/// Limits of connections, requests and phases.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) connections: usize,
+    pub(crate) tls_handshake: Duration,
+    pub(crate) request_head: Duration,
+    pub(crate) keep_alive: Duration,
+    pub(crate) body_idle: Duration,
+    /// Bytes per second; 0 for no floor.
+    pub(crate) body_rate: u64,
+    pub(crate) connect: Duration,
+    pub(crate) response_head: Duration,
+    pub(crate) drain: Duration,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Log {
+    pub(crate) level: LevelFilter,
+    pub(crate) format: LogFormat,
+    /// Each request.
+    pub(crate) access: bool,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// Human on a terminal, JSON elsewhere.
+    Auto,
+    Json,
+    Human,
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// A phase that takes longer than this is not limited in any useful sense.
+const PHASE_MAX: Duration = HOUR;
+/// What browsers' preload lists take as the longest (two years).
+const HSTS_MAX: Duration = Duration::from_secs(2 * 365 * 24 * 3600);
+const HSTS_DEFAULT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+impl Settings {
+    /// Reads the configuration file that `flags` or `PORTWAY_CONFIG` names, if any, `environment` and `flags`.
+    ///
+    /// # Errors
+    /// Every problem there is, in the order of their places.
+    pub(crate) fn load(
+        flags: &Flags,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Vec<Problem>> {
+        let environment: Vec<(String, String)> =
+            environment.into_iter().filter(|(name, value)| name.starts_with("PORTWAY_") && !value.is_empty()).collect();
+        let variable = environment.iter().find(|(name, _)| name == "PORTWAY_CONFIG");
+        let (config, named_by) = match (&flags.config, variable) {
+            (Some(path), _) => (Some(path.clone()), Place::Flag("--config".to_owned())),
+            (None, Some((name, path))) => (Some(PathBuf::from(path)), Place::Variable(name.clone())),
+            (None, None) => (None, Place::Default),
+        };
+        let mut problems = Vec::new();
+        let mut written = file::Written::default();
+        if let Some(path) = &config {
+            match std::fs::read_to_string(path) {
+                Ok(text) => written = file::read(path, &text, &mut problems),
+                Err(error) => {
+                    let message = format!("cannot read {}: {error}", path.display());
+                    return Err(vec![Complaint::new(message).at(&named_by, "")]);
+                }
+            }
+        }
+        let warnings = unknown_variables(&environment);
+        let texts = |value: &Option<String>| value.iter().cloned().collect();
+        let data = flags.data.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+        let listen = flags.listen.iter().flat_map(|text| text.split(',')).map(|text| text.trim().to_owned()).collect();
+        let overrides: [(&'static Key, &'static str, Vec<String>); 4] = [
+            (&keys::DATA, "--data", data),
+            (&keys::LISTEN, "--listen", listen),
+            (&keys::OPS, "--ops", texts(&flags.ops)),
+            (&keys::DOMAIN, "--domain", texts(&flags.domain)),
+        ];
+        let mut reader = Reader::new(written, environment, overrides, problems);
+        let settings = build(&mut reader, config, warnings);
+        let mut problems = reader.problems;
+        problems.sort();
+        problems.dedup();
+        match settings {
+            Some(settings) if problems.is_empty() => Ok(settings),
+            Some(_) => Err(problems),
+            None => {
+                if problems.is_empty() {
+                    problems.push(
+                        Complaint::new("a default is not valid; this is a defect of Portway").at(&Place::Default, ""),
+                    );
+                }
+                Err(problems)
+            }
+        }
+    }
+
+    /// Where `workspaces_file` was named.
+    pub(crate) fn workspaces_file_place(&self) -> &Place {
+        &self.workspaces_file_place
+    }
+
+    /// The names this gateway answers to. The ports are those really bound, which matters where the configured one is 0;
+    /// `None` for the configured ones.
+    pub(crate) fn names(&self, plain_port: Option<u16>, tls_port: Option<u16>) -> Names {
+        let configured = |listen: &[SocketAddr]| listen.first().map(SocketAddr::port);
+        let plain = plain_port.or_else(|| configured(&self.listen));
+        let tls = self.tls.as_ref().and_then(|tls| tls_port.or_else(|| configured(&tls.listen)));
+        let domains: Vec<Domain> = self.domains.iter().map(|domain| domain.resolve(plain, tls)).collect();
+        let control = match (&self.control, domains.first()) {
+            (Some(control), _) => {
+                ControlHost { host: control.host.clone(), scheme: control.scheme, port: control.port }
+            }
+            (None, Some(first)) => ControlHost { host: first.name.clone(), scheme: first.scheme, port: first.port },
+            // There is always a domain: the default, at least.
+            (None, None) => ControlHost { host: String::new(), scheme: Scheme::Https, port: 443 },
+        };
+        Names { domains, control }
+    }
+}
+
+fn build(r: &mut Reader, config: Option<PathBuf>, mut warnings: Vec<String>) -> Option<Settings> {
+    let folder = config.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
+    let data = match r.read(&keys::DATA, read::text) {
+        Some(data) => resolve(&folder, &data.value, &data.place),
+        None => default_data(),
+    };
+    let listen = r.read(&keys::LISTEN, sockets)?;
+    let ops = r.read(&keys::OPS, one_socket)?;
+    let tls = build_tls(r, &folder);
+    let domains = domains::read(r);
+    let local = domains.iter().all(DomainSetting::is_local);
+    let control = domains::read_control(r);
+    check_listeners(r, &listen, &ops, tls.as_ref());
+    let tls = tls.map(|tls| Tls { hsts: if local && !r.is_given(&keys::TLS_HSTS) { None } else { tls.hsts }, ..tls });
+
+    let embedded = config.is_none() && local;
+    let allow = match r.read(&keys::WORKSPACES_ALLOW, read::list(Kind::Texts, read::parsed(str::parse::<Cidr>))) {
+        Some(allow) => allow.value,
+        None if embedded => ["127.0.0.0/8", "::1"].iter().filter_map(|range| range.parse().ok()).collect(),
+        None => Vec::new(),
+    };
+    let workspaces_file = r.read(&keys::WORKSPACES_FILE, read::text);
+    let ports = || read::list(Kind::Integers, read::port);
+    let rules = Rules {
+        ceiling: r.read(&keys::ACCESS_CEILING, read::parsed(str::parse::<Level>))?.value,
+        protected: r.read(&keys::ACCESS_PROTECTED, ports())?.value.into_iter().collect(),
+        denied: r.read(&keys::ACCESS_DENIED, ports())?.value.into_iter().collect(),
+    };
+    for domain in domains.iter().filter(|domain| rules.denied.contains(&domain.default_port)) {
+        warnings.push(format!(
+            "the default port {} of {} is in access.denied, so that `{{workspace}}.{}` never opens",
+            domain.default_port, domain.name, domain.name
+        ));
+    }
+    if config.is_some() && allow.is_empty() {
+        warnings.push(
+            "workspaces.allow is empty, so that no workspace can be reached; name the ranges they are in".to_owned(),
+        );
+    }
+    let phase = || read::duration(Duration::from_millis(1), PHASE_MAX);
+    let limits = Limits {
+        connections: size(r.read(&keys::LIMITS_CONNECTIONS, read::integer(1, 10_000_000))?.value),
+        tls_handshake: r.read(&keys::LIMITS_TLS_HANDSHAKE, phase())?.value,
+        request_head: r.read(&keys::LIMITS_REQUEST_HEAD, phase())?.value,
+        keep_alive: r.read(&keys::LIMITS_KEEP_ALIVE, phase())?.value,
+        body_idle: r.read(&keys::LIMITS_BODY_IDLE, phase())?.value,
+        body_rate: r.read(&keys::LIMITS_BODY_RATE, read::integer(0, 1 << 40))?.value,
+        connect: r.read(&keys::LIMITS_CONNECT, phase())?.value,
+        response_head: r.read(&keys::LIMITS_RESPONSE_HEAD, phase())?.value,
+        drain: r.read(&keys::LIMITS_DRAIN, read::duration(Duration::ZERO, DAY))?.value,
+    };
+    let log = Log {
+        level: r.read(&keys::LOG_LEVEL, level)?.value,
+        format: r.read(&keys::LOG_FORMAT, format)?.value,
+        access: r.read(&keys::LOG_ACCESS, read::flag)?.value,
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Some(Settings {
+        embedded,
+        data,
+        listen: listen.value,
+        ops: ops.value,
+        tls,
+        rules,
+        allow,
+        workspaces_file_place: workspaces_file.as_ref().map_or(Place::Default, |file| file.place.clone()),
+        workspaces_file: workspaces_file.map(|file| resolve(&folder, &file.value, &file.place)),
+        login_lifetime: r.read(&keys::SESSIONS_LOGIN, read::duration(Duration::from_secs(1), 30 * DAY))?.value,
+        session_lifetime: r.read(&keys::SESSIONS_SESSION, read::duration(Duration::from_secs(1), 8 * HOUR))?.value,
+        limits,
+        log,
+        threads: r.read(&keys::THREADS, read::integer(1, 1024)).map_or(cores, |threads| size(threads.value)),
+        warnings,
+        domains,
+        control,
+        config,
+    })
+}
+
+fn build_tls(r: &mut Reader, folder: &Path) -> Option<Tls> {
+    let mut certificates = Vec::new();
+    for table in r.tables("tls.certificates") {
+        let cert = r.read_in(&table.value, &keys::TLS_CERTIFICATES_CERT, read::text);
+        let key = r.read_in(&table.value, &keys::TLS_CERTIFICATES_KEY, read::text);
+        for (name, value) in [(&keys::TLS_CERTIFICATES_CERT, &cert), (&keys::TLS_CERTIFICATES_KEY, &key)] {
+            if value.is_none() && !table.value.contains_key(name.path) {
+                r.missing(&table.place, name);
+            }
+        }
+        if let (Some(cert), Some(key)) = (cert, key) {
+            certificates.push(CertificateFiles {
+                cert: resolve(folder, &cert.value, &cert.place),
+                key: resolve(folder, &key.value, &key.place),
+                place: cert.place,
+            });
+        }
+    }
+    let given = r.is_given(&keys::TLS_LISTEN);
+    let listen = r.read(&keys::TLS_LISTEN, sockets)?;
+    let redirect = r.read(&keys::TLS_REDIRECT, read::flag)?.value;
+    let hsts = r.read(&keys::TLS_HSTS, read::duration(Duration::ZERO, HSTS_MAX));
+    if certificates.is_empty() {
+        if given && r.tables("tls.certificates").is_empty() {
+            r.missing(&listen.place, &keys::TLS_CERTIFICATES_CERT);
+        }
+        return None;
+    }
+    let hsts = Some(hsts.map_or(HSTS_DEFAULT, |hsts| hsts.value)).filter(|hsts| !hsts.is_zero());
+    Some(Tls { listen: listen.value, certificates, redirect, hsts })
+}
+
+/// Every socket once, and at least one for visitors.
+fn check_listeners(
+    r: &mut Reader,
+    plain: &read::Read<Vec<SocketAddr>>,
+    ops: &read::Read<SocketAddr>,
+    tls: Option<&Tls>,
+) {
+    if plain.value.is_empty() && tls.is_none_or(|tls| tls.listen.is_empty()) {
+        let complaint =
+            Complaint::new("is empty, and there is no TLS listener either").hint("write listen = [\"127.0.0.1:8080\"]");
+        r.complain(complaint, &plain.place, &keys::LISTEN);
+    }
+    let tls = tls.map_or(&[][..], |tls| &tls.listen);
+    let mut seen: Vec<SocketAddr> = Vec::new();
+    for socket in plain.value.iter().chain(tls).chain([&ops.value]) {
+        if socket.port() != 0 && seen.contains(socket) {
+            let place = if *socket == ops.value { &ops.place } else { &plain.place };
+            let key = if *socket == ops.value { &keys::OPS } else { &keys::LISTEN };
+            r.complain(
+                Complaint::new(format!("{socket} is given twice")).hint("each listener needs a socket of its own"),
+                place,
+                key,
+            );
+        }
+        seen.push(*socket);
+    }
+}
+
+/// `IP:PORT`; `localhost:PORT` for both loopback addresses.
+fn socket(text: &str) -> Result<Vec<SocketAddr>, Complaint> {
+    if let Some(port) = text.strip_prefix("localhost:").and_then(|port| port.parse::<u16>().ok()) {
+        return Ok(portway_core::dial::LOOPBACK.iter().map(|ip| SocketAddr::new(*ip, port)).collect());
+    }
+    text.parse().map(|socket| vec![socket]).map_err(|_| {
+        Complaint::new(format!("`{text}` is not a socket address"))
+            .hint("write IP:PORT, such as 127.0.0.1:8080, [::1]:8080, 0.0.0.0:8080 or localhost:8080")
+    })
+}
+
+fn sockets(raw: &file::Raw) -> Result<Vec<SocketAddr>, Complaint> {
+    let lists = read::list(Kind::Texts, |raw| socket(&read::text(raw)?))(raw)?;
+    Ok(lists.into_iter().flatten().collect())
+}
+
+fn one_socket(raw: &file::Raw) -> Result<SocketAddr, Complaint> {
+    let first = socket(&read::text(raw)?)?.into_iter().next();
+    first.ok_or_else(|| Complaint::new("is empty"))
+}
+
+fn level(raw: &file::Raw) -> Result<LevelFilter, Complaint> {
+    let text = read::text(raw)?;
+    Ok(match text.as_str() {
+        "error" => LevelFilter::ERROR,
+        "warn" => LevelFilter::WARN,
+        "info" => LevelFilter::INFO,
+        "debug" => LevelFilter::DEBUG,
+        "trace" => LevelFilter::TRACE,
+        _ => return Err(choice(&text, &["error", "warn", "info", "debug", "trace"])),
+    })
+}
+
+fn format(raw: &file::Raw) -> Result<LogFormat, Complaint> {
+    let text = read::text(raw)?;
+    Ok(match text.as_str() {
+        "auto" => LogFormat::Auto,
+        "json" => LogFormat::Json,
+        "human" => LogFormat::Human,
+        _ => return Err(choice(&text, &["auto", "json", "human"])),
+    })
+}
+
+fn choice(text: &str, choices: &[&str]) -> Complaint {
+    Complaint::new(format!("must be one of {}, not \"{text}\"", choices.join(", ")))
+}
+
+/// A path in the file begins at the file's folder, one of a flag or variable where the command runs.
+fn resolve(folder: &Path, path: &str, place: &Place) -> PathBuf {
+    match place {
+        Place::File { .. } => folder.join(path),
+        Place::Variable(_) | Place::Flag(_) | Place::Default => PathBuf::from(path),
+    }
+}
+
+/// `$XDG_DATA_HOME/portway`, `/var/lib/portway` for root, `~/.local/share/portway` for others.
+fn default_data() -> PathBuf {
+    use std::os::unix::fs::MetadataExt as _;
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    match (variable("XDG_DATA_HOME"), variable("HOME")) {
+        (Some(data), _) => data.join("portway"),
+        (None, Some(home)) if !root => home.join(".local/share/portway"),
+        (None, _) => PathBuf::from("/var/lib/portway"),
+    }
+}
+
+/// Warnings about variables that look like a misspelt setting. An unknown one is no error: Kubernetes sets
+/// `PORTWAY_PORT` and its like in every container beside a service named `portway`.
+fn unknown_variables(environment: &[(String, String)]) -> Vec<String> {
+    let mut known: Vec<String> = keys::KEYS.iter().map(Key::variable).collect();
+    known.push("PORTWAY_CONFIG".to_owned());
+    let bare = |name: &'_ str| name.trim_start_matches("PORTWAY_").to_owned();
+    let candidates: Vec<String> = known.iter().map(|name| bare(name)).collect();
+    let unknown = environment.iter().filter(|(name, _)| !known.contains(name));
+    let warning = |name: &String| {
+        let meant = nearest(&bare(name), candidates.iter().map(String::as_str))?.to_owned();
+        Some(format!("the environment variable {name} is not a setting; did you mean PORTWAY_{meant}?"))
+    };
+    unknown.filter_map(|(name, _)| warning(name)).collect()
+}
+
+fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,30 @@
+//! `portway`: reads the command line and runs one command. What the gateway is made of is in `serve`.
+
+mod cli;
+mod commands;
+mod config;
+mod duration;
+mod output;
+mod running;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::Cli;
+use crate::output::Failure;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Commands and the control side of the gateway run here; the gateway gives each core a runtime of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(commands::run(cli)),
+        Err(error) => Err(Failure::failed(format!("cannot start: {error}"))),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,193 @@
+//! Running the gateway: everything is bound before anything is served, the first snapshot is complete before the first
+//! request, and a signal drains it.
+//!
+//! This is composition. It knows every crate, and no rule of any of them.
+
+mod control;
+mod listen;
+mod logs;
+mod ops;
+mod welcome;
+
+use std::future::pending;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use portway_control::{Control as ControlHost, Settings as ControlSettings};
+use portway_core::dial::DialRules;
+use portway_core::host::Names;
+use portway_proxy::control::Control;
+use portway_proxy::directory::Directory;
+use portway_proxy::engine::{Engine, Parts};
+use portway_proxy::http::edge::Tls;
+use portway_proxy::settings::{Settings as ProxySettings, Timeouts};
+use portway_proxy::tls::{CertificateFiles, Certificates, server_config, upstream_config};
+use portway_sources::{Publisher, Store, load_file, watch_file, watch_store};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Settings;
+use crate::output::Failure;
+use crate::running::{Claim, Running};
+
+/// Every socket of the gateway, bound.
+struct Bound {
+    plain: Vec<TcpListener>,
+    tls: Vec<TcpListener>,
+    ops: TcpListener,
+    plain_at: Vec<SocketAddr>,
+    tls_at: Vec<SocketAddr>,
+    ops_at: SocketAddr,
+}
+
+/// Serves until a signal.
+///
+/// # Errors
+/// Whatever keeps the gateway from starting, with a hint.
+pub async fn run(settings: Settings) -> Result<(), Failure> {
+    let claim = Claim::take(&settings.data)
+        .map_err(|message| Failure::failed(message).hint("stop it, or give this one another folder with --data DIR"))?;
+    let bound = bind(&settings)?;
+    let first = |at: &[SocketAddr]| at.first().map(SocketAddr::port);
+    let names = settings.names(first(&bound.plain_at), first(&bound.tls_at));
+    let certificates = certificates(&settings)?;
+    let writer = logs::start(&settings.log);
+
+    let store = Store::open(&settings.data).await.map_err(|error| Failure::failed(error.to_string()))?;
+    let publisher = Publisher::new();
+    welcome::prepare(&settings, &store).await?;
+    load(&settings, &names, &store, &publisher).await?;
+
+    let metrics = ops::recorder()?;
+    let (control, calls) = Control::channel();
+    let proxy = proxy_settings(&settings, &names, &bound);
+    let engine = Engine::start(Parts {
+        settings: Arc::new(proxy),
+        directory: Directory::new(publisher.directory()),
+        control,
+        log: logs::style(&settings.log),
+        updates: (0..settings.threads.max(1)).map(|_| publisher.subscribe()).collect(),
+        plain: bound.plain,
+        tls: bound.tls,
+        certificates,
+        upstream_tls: Arc::new(upstream_config().map_err(|error| Failure::failed(error.to_string()))?),
+    })
+    .map_err(|error| Failure::failed(format!("cannot start the engine: {error}")))?;
+
+    let host = ControlHost::new(
+        ControlSettings {
+            names: names.clone(),
+            rules: settings.rules.clone(),
+            login_lifetime_s: settings.login_lifetime.as_secs(),
+            session_lifetime_s: settings.session_lifetime.as_secs(),
+        },
+        store.clone(),
+        publisher.clone(),
+    );
+    tokio::spawn(control::answer(calls, host, writer.clone()));
+    tokio::spawn(watch_store(store.clone(), publisher.clone(), pending()));
+    if let Some(path) = settings.workspaces_file.clone() {
+        tokio::spawn(watch_file(path, Arc::new(names.clone()), publisher, pending()));
+    }
+    let ready = ops::Readiness::default();
+    ops::serve(bound.ops, ready.clone(), metrics)?;
+
+    let running = Running::new(&names, bound.ops_at, bound.plain_at.clone(), bound.tls_at.clone());
+    claim
+        .announce(&running)
+        .map_err(|error| Failure::failed(format!("cannot write to {}: {error}", settings.data.display())))?;
+    for (listener, addresses) in [("plain", &bound.plain_at), ("tls", &bound.tls_at), ("ops", &vec![bound.ops_at])] {
+        for address in addresses {
+            tracing::info!(event = "listening", listener, %address);
+        }
+    }
+    for warning in &settings.warnings {
+        tracing::warn!(event = "configuration", "{warning}");
+    }
+    ready.set(true);
+    tracing::info!(event = "ready", control = %names.control.origin());
+    welcome::greet(&settings, &names, &store).await?;
+
+    let signal = stop_signal().await?;
+    tracing::info!(event = "draining", signal, connections = engine.connections());
+    ready.set(false);
+    engine.drain();
+    let _ = tokio::task::spawn_blocking(move || engine.join()).await;
+    store.close().await;
+    tracing::info!(event = "stopped");
+    writer.finish().await;
+    drop(claim);
+    Ok(())
+}
+
+fn bind(settings: &Settings) -> Result<Bound, Failure> {
+    let tls_listen = settings.tls.as_ref().map_or(&[][..], |tls| &tls.listen);
+    let plain = listen::bind_all(&settings.listen, "--listen ADDRESS:PORT")?;
+    let tls = listen::bind_all(tls_listen, "listen under [tls] in the configuration")?;
+    let ops = listen::bind(settings.ops, "--ops ADDRESS:PORT")?;
+    Ok(Bound { plain_at: listen::addresses(&plain)?, tls_at: listen::addresses(&tls)?, ops_at: listen::address(&ops)?, plain, tls, ops })
+}
+
+fn certificates(settings: &Settings) -> Result<Option<Tls>, Failure> {
+    let Some(tls) = &settings.tls else { return Ok(None) };
+    let files: Vec<_> =
+        tls.certificates.iter().map(|pair| CertificateFiles { cert: pair.cert.clone(), key: pair.key.clone() }).collect();
+    let load = || {
+        let certificates = Arc::new(Certificates::load(&files)?);
+        Ok(Tls { config: Arc::new(server_config(certificates.clone())?), certificates })
+    };
+    load().map(Some).map_err(|error: portway_proxy::tls::CertificateError| {
+        Failure::failed(error.to_string()).hint("look at [[tls.certificates]] in the configuration")
+    })
+}
+
+/// The first snapshot, complete before the first request.
+async fn load(settings: &Settings, names: &Names, store: &Store, publisher: &Publisher) -> Result<(), Failure> {
+    let mut conflicts = Vec::new();
+    if let Some(path) = &settings.workspaces_file {
+        let listing = load_file(path, names).await.map_err(|errors| {
+            let lines: Vec<String> = errors.iter().map(|error| format!("{}: {error}", path.display())).collect();
+            Failure::failed(lines.join("\n")).hint("`portway check` lists every mistake")
+        })?;
+        conflicts = publisher.replace(listing).await;
+    }
+    let listing = store.listing().await.map_err(|error| Failure::failed(error.to_string()))?;
+    conflicts.extend(publisher.replace(listing).await);
+    for conflict in conflicts {
+        tracing::error!(event = "conflict", "{conflict}");
+    }
+    Ok(())
+}
+
+fn proxy_settings(settings: &Settings, names: &Names, bound: &Bound) -> ProxySettings {
+    let limits = &settings.limits;
+    let own = bound.plain_at.iter().chain(&bound.tls_at).copied().chain([bound.ops_at]).collect();
+    ProxySettings {
+        names: names.clone(),
+        rules: settings.rules.clone(),
+        dial: DialRules { allow: settings.allow.clone(), own },
+        timeouts: Timeouts {
+            tls_handshake: limits.tls_handshake,
+            request_head: limits.request_head,
+            keep_alive: limits.keep_alive,
+            body_idle: limits.body_idle,
+            body_rate: limits.body_rate,
+            connect: limits.connect,
+            response_head: limits.response_head,
+            drain: limits.drain,
+            ..Timeouts::default()
+        },
+        control_cookie: None,
+        redirect_to_https: settings.tls.as_ref().is_some_and(|tls| tls.redirect),
+        hsts: settings.tls.as_ref().and_then(|tls| tls.hsts).map_or(0, |age| age.as_secs()),
+        connections: limits.connections,
+    }
+}
+
+async fn stop_signal() -> Result<&'static str, Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::failed(format!("cannot wait for signals: {error}")));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}

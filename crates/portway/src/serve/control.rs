@@ -1,0 +1,50 @@
+//! The control runtime's side of the channel: what cores ask for is done here, each call in a task of its own.
+
+use std::net::IpAddr;
+
+use portway_control::Control as ControlHost;
+use portway_proxy::control::{ControlCall, ControlRequest};
+use tokio::sync::mpsc;
+
+use super::logs::Writer;
+
+/// Answers until every core is gone.
+pub(super) async fn answer(mut calls: mpsc::Receiver<ControlCall>, host: ControlHost, writer: Writer) {
+    while let Some(call) = calls.recv().await {
+        match call {
+            ControlCall::Request(call) => {
+                let host = host.clone();
+                tokio::spawn(async move {
+                    let ControlRequest { request, place, peer, answer } = *call;
+                    // The visitor may have gone meanwhile.
+                    let _ = answer.send(host.handle(request, place, peer).await);
+                });
+            }
+            ControlCall::Resolve { name, answer } => {
+                tokio::spawn(async move {
+                    let _ = answer.send(resolve(&name).await);
+                });
+            }
+            ControlCall::Log(lines) => writer.send(lines),
+        }
+    }
+}
+
+/// Every address of a name, by the system's resolver.
+async fn resolve(name: &str) -> Vec<IpAddr> {
+    match tokio::net::lookup_host((name, 0)).await {
+        Ok(found) => {
+            let mut addresses: Vec<IpAddr> = Vec::new();
+            for address in found.map(|address| address.ip()) {
+                if !addresses.contains(&address) {
+                    addresses.push(address);
+                }
+            }
+            addresses
+        }
+        Err(error) => {
+            tracing::debug!(name, %error, "a workspace's name was not resolved");
+            Vec::new()
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The operations listener: `/healthz`, `/readyz`, `/metrics`. Its own port, never reachable through a workspace host.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+use crate::output::Failure;
+
+/// Whether new visits should come here.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    pub(super) fn set(&self, ready: bool) {
+        self.0.store(ready, Ordering::Relaxed);
+    }
+}
+
+/// Installs the recorder that every counter goes to. It comes before the engine, whose counters are made at its start.
+pub(super) fn recorder() -> Result<PrometheusHandle, Failure> {
+    let handle = PrometheusBuilder::new()
+        .install_recorder()
+        .map_err(|error| Failure::failed(format!("cannot record metrics: {error}")))?;
+    metrics::describe_counter!("portway_requests_total", "Requests by class of status.");
+    metrics::describe_counter!("portway_request_body_bytes_total", metrics::Unit::Bytes, "Body bytes from visitors.");
+    metrics::describe_counter!("portway_response_body_bytes_total", metrics::Unit::Bytes, "Body bytes to visitors.");
+    metrics::describe_counter!("portway_log_lines_dropped_total", "Log lines that did not fit the queue.");
+    metrics::describe_counter!("portway_leases_cut_total", "Streams ended because their permission ended.");
+    metrics::describe_counter!("portway_access_denied_total", "Visits of known visitors that were denied.");
+    metrics::describe_gauge!("portway_requests_open", "Requests and tunnels under way.");
+    Ok(handle)
+}
+
+/// Serves on the control runtime.
+pub(super) fn serve(listener: TcpListener, ready: Readiness, metrics: PrometheusHandle) -> Result<(), Failure> {
+    let listener = tokio::net::TcpListener::from_std(listener)
+        .map_err(|error| Failure::failed(format!("cannot use the operations listener: {error}")))?;
+    let app = Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .with_state(ready)
+        .route("/metrics", get(async move || metrics.render()));
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, app).await {
+            tracing::error!(event = "ops", %error);
+        }
+    });
+    Ok(())
+}
+
+async fn readyz(State(ready): State<Readiness>) -> (StatusCode, &'static str) {
+    if ready.0.load(Ordering::Relaxed) { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+}
