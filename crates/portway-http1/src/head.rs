@@ -174,8 +174,8 @@ impl FieldScan {
     }
 }
 
-/// Reads text up to the line end, from `at`, and gives the position after it. `at` is moved along, so that the next call
-/// goes on where this one stopped.
+/// Reads text up to the line end, from `at`, and gives the position after it. `at` is moved along, so that the next
+/// call goes on where this one stopped.
 pub(crate) fn scan_text(buf: &[u8], at: &mut usize) -> Result<Option<usize>, Rule> {
     loop {
         *at = find_ctl(buf, *at);

@@ -2,8 +2,8 @@
 //!
 //! Bytes in, bytes out: [`HeadParser`] turns the front of a buffer into a [`RequestHead`] or a [`ResponseHead`],
 //! [`BodyDecoder`] the bytes after it into pieces of a body, [`HeadWriter`] a head back into bytes. Whatever is not
-//! exactly HTTP/1.1 is refused with a [`Reject`] that names the [`Rule`]; nothing is repaired, so that no two readers of
-//! the same bytes can disagree on where a message ends. What is accepted keeps its bytes, its case and its order.
+//! exactly HTTP/1.1 is refused with a [`Reject`] that names the [`Rule`]; nothing is repaired, so that no two readers
+//! of the same bytes can disagree on where a message ends. What is accepted keeps its bytes, its case and its order.
 //!
 //! This crate knows no socket, no clock and no runtime, and nothing of workspaces or policy: which fields are removed,
 //! added or believed is for its caller to say.

@@ -103,8 +103,8 @@ impl Name {
         Self::Other
     }
 
-    /// What a name with `_` or `.` for `-` is taken for: CGI and WSGI cannot tell the two apart, so a spelling of a name
-    /// that matters is as dangerous as the name.
+    /// What a name with `_` or `.` for `-` is taken for: CGI and WSGI cannot tell the two apart, so a spelling of a
+    /// name that matters is as dangerous as the name.
     fn of_respelled(name: &[u8]) -> Self {
         let folded: Vec<u8> = name.iter().map(|b| if is_mark(*b) { b'-' } else { *b }).collect();
         match Self::of_plain(&folded) {

@@ -18,8 +18,8 @@ use crate::write::HeadWriter;
 mod tests;
 
 impl RequestHead {
-    /// A request from its parts: the pseudo-fields and fields of an HTTP/2 request (RFC 9113 8.3.1). `has_body` is false
-    /// if the request ended with its head. Without a Content-Length a body is of unknown length, which is reported as
+    /// A request from its parts: the pseudo-fields and fields of an HTTP/2 request (RFC 9113 8.3.1). `has_body` is
+    /// false if the request ended with its head. Without a Content-Length a body is of unknown length, which is reported as
     /// [`Framing::Chunked`] though no Transfer-Encoding is there. Without an authority a Host field takes its place;
     /// several Cookie fields become one (RFC 9113 8.2.3). The limits apply to the fields before that.
     ///

@@ -1,5 +1,5 @@
-//! This codec beside hyper and httparse. Whatever it accepts they accept, as the same message; where they accept what it
-//! refuses, the rule is in a list here, with a message that shows the difference.
+//! This codec beside hyper and httparse. Whatever it accepts they accept, as the same message; where they accept what
+//! it refuses, the rule is in a list here, with a message that shows the difference.
 
 use portway_http1::Rule;
 use proptest::prelude::*;
