@@ -46,7 +46,7 @@ struct Summary {
 
 pub(crate) async fn run(flags: &Flags, json: bool) -> Result<(), Failure> {
     let output = Output { json };
-    let settings = match super::read_settings(flags) {
+    let settings = match Settings::of_process(flags) {
         Ok(settings) => settings,
         Err(problems) => return bad(output, problems),
     };

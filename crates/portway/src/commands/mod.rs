@@ -11,7 +11,7 @@ mod user;
 mod workspace;
 
 use crate::cli::{Cli, Command, Config, Global, Listeners};
-use crate::config::{Flags, Problem, Settings, reference};
+use crate::config::{Flags, Settings, reference};
 use crate::output::{self, Failure};
 use crate::serve;
 
@@ -50,12 +50,5 @@ fn flags(global: &Global, listeners: Listeners) -> Flags {
 
 /// The settings under these flags and the environment of this process.
 fn settings(flags: &Flags) -> Result<Settings, Failure> {
-    read_settings(flags).map_err(|problems| Failure::configuration(&problems))
-}
-
-fn read_settings(flags: &Flags) -> Result<Settings, Vec<Problem>> {
-    // A variable that is not UTF-8 cannot be one of ours.
-    let environment =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Settings::load(flags, environment)
+    Settings::of_process(flags).map_err(|problems| Failure::configuration(&problems))
 }

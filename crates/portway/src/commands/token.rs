@@ -33,7 +33,7 @@ impl From<TokenRow> for Row {
             user: row.user.to_string(),
             workspace: row.workspace.to_string(),
             port: row.port,
-            label: row.label.map(|label| label.to_string()),
+            label: row.label,
             created_at: row.created_at,
             expires_at: row.expires_at,
             last_used: row.last_used,

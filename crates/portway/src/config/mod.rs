@@ -10,6 +10,7 @@ pub(crate) mod reference;
 pub(crate) mod settings;
 #[cfg(test)]
 mod tests;
+pub(crate) mod values;
 
 pub(crate) use problem::Problem;
 pub(crate) use settings::{Flags, Settings};

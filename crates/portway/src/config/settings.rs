@@ -17,6 +17,7 @@ use super::file;
 use super::keys::{self, Key, Kind};
 use super::problem::{Complaint, Place, Problem, nearest};
 use super::read::{self, Reader};
+use super::values::{default_data, format, level, one_socket, resolve, sockets};
 
 /// Flags that override settings.
 #[derive(Clone, Debug, Default)]
@@ -121,6 +122,19 @@ const HSTS_MAX: Duration = Duration::from_secs(2 * 365 * 24 * 3600);
 const HSTS_DEFAULT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl Settings {
+    /// [`Settings::load`] with the environment of this process.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub(crate) fn of_process(flags: &Flags) -> Result<Self, Vec<Problem>> {
+        // A variable that is not UTF-8 cannot be one of ours.
+        let environment = std::env::vars_os();
+        Self::load(
+            flags,
+            environment.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+        )
+    }
+
     /// Reads the configuration file that `flags` or `PORTWAY_CONFIG` names, if any, `environment` and `flags`.
     ///
     /// # Errors
@@ -130,7 +144,7 @@ impl Settings {
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Vec<Problem>> {
         let environment: Vec<(String, String)> =
-            environment.into_iter().filter(|(name, value)| name.starts_with("PORTWAY_") && !value.is_empty()).collect();
+            environment.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         let variable = environment.iter().find(|(name, _)| name == "PORTWAY_CONFIG");
         let (config, named_by) = match (&flags.config, variable) {
             (Some(path), _) => (Some(path.clone()), Place::Flag("--config".to_owned())),
@@ -149,6 +163,7 @@ impl Settings {
             }
         }
         let warnings = unknown_variables(&environment);
+        let default_data = default_data(&environment);
         let texts = |value: &Option<String>| value.iter().cloned().collect();
         let data = flags.data.iter().map(|path| path.to_string_lossy().into_owned()).collect();
         let listen = flags.listen.iter().flat_map(|text| text.split(',')).map(|text| text.trim().to_owned()).collect();
@@ -159,7 +174,7 @@ impl Settings {
             (&keys::DOMAIN, "--domain", texts(&flags.domain)),
         ];
         let mut reader = Reader::new(written, environment, overrides, problems);
-        let settings = build(&mut reader, config, warnings);
+        let settings = build(&mut reader, config, default_data, warnings);
         let mut problems = reader.problems;
         problems.sort();
         problems.dedup();
@@ -201,11 +216,16 @@ impl Settings {
     }
 }
 
-fn build(r: &mut Reader, config: Option<PathBuf>, mut warnings: Vec<String>) -> Option<Settings> {
+fn build(
+    r: &mut Reader,
+    config: Option<PathBuf>,
+    default_data: PathBuf,
+    mut warnings: Vec<String>,
+) -> Option<Settings> {
     let folder = config.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
     let data = match r.read(&keys::DATA, read::text) {
         Some(data) => resolve(&folder, &data.value, &data.place),
-        None => default_data(),
+        None => default_data,
     };
     let listen = r.read(&keys::LISTEN, sockets)?;
     let ops = r.read(&keys::OPS, one_socket)?;
@@ -328,8 +348,12 @@ fn check_listeners(
     let mut seen: Vec<SocketAddr> = Vec::new();
     for socket in plain.value.iter().chain(tls).chain([&ops.value]) {
         if socket.port() != 0 && seen.contains(socket) {
-            let place = if *socket == ops.value { &ops.place } else { &plain.place };
-            let key = if *socket == ops.value { &keys::OPS } else { &keys::LISTEN };
+            // Told where somebody wrote it, not at a default.
+            let (place, key) = if *socket == ops.value && ops.place != Place::Default {
+                (&ops.place, &keys::OPS)
+            } else {
+                (&plain.place, &keys::LISTEN)
+            };
             r.complain(
                 Complaint::new(format!("{socket} is given twice")).hint("each listener needs a socket of its own"),
                 place,
@@ -340,73 +364,6 @@ fn check_listeners(
     }
 }
 
-/// `IP:PORT`; `localhost:PORT` for both loopback addresses.
-fn socket(text: &str) -> Result<Vec<SocketAddr>, Complaint> {
-    if let Some(port) = text.strip_prefix("localhost:").and_then(|port| port.parse::<u16>().ok()) {
-        return Ok(portway_core::dial::LOOPBACK.iter().map(|ip| SocketAddr::new(*ip, port)).collect());
-    }
-    text.parse().map(|socket| vec![socket]).map_err(|_| {
-        Complaint::new(format!("`{text}` is not a socket address"))
-            .hint("write IP:PORT, such as 127.0.0.1:8080, [::1]:8080, 0.0.0.0:8080 or localhost:8080")
-    })
-}
-
-fn sockets(raw: &file::Raw) -> Result<Vec<SocketAddr>, Complaint> {
-    let lists = read::list(Kind::Texts, |raw| socket(&read::text(raw)?))(raw)?;
-    Ok(lists.into_iter().flatten().collect())
-}
-
-fn one_socket(raw: &file::Raw) -> Result<SocketAddr, Complaint> {
-    let first = socket(&read::text(raw)?)?.into_iter().next();
-    first.ok_or_else(|| Complaint::new("is empty"))
-}
-
-fn level(raw: &file::Raw) -> Result<LevelFilter, Complaint> {
-    let text = read::text(raw)?;
-    Ok(match text.as_str() {
-        "error" => LevelFilter::ERROR,
-        "warn" => LevelFilter::WARN,
-        "info" => LevelFilter::INFO,
-        "debug" => LevelFilter::DEBUG,
-        "trace" => LevelFilter::TRACE,
-        _ => return Err(choice(&text, &["error", "warn", "info", "debug", "trace"])),
-    })
-}
-
-fn format(raw: &file::Raw) -> Result<LogFormat, Complaint> {
-    let text = read::text(raw)?;
-    Ok(match text.as_str() {
-        "auto" => LogFormat::Auto,
-        "json" => LogFormat::Json,
-        "human" => LogFormat::Human,
-        _ => return Err(choice(&text, &["auto", "json", "human"])),
-    })
-}
-
-fn choice(text: &str, choices: &[&str]) -> Complaint {
-    Complaint::new(format!("must be one of {}, not \"{text}\"", choices.join(", ")))
-}
-
-/// A path in the file begins at the file's folder, one of a flag or variable where the command runs.
-fn resolve(folder: &Path, path: &str, place: &Place) -> PathBuf {
-    match place {
-        Place::File { .. } => folder.join(path),
-        Place::Variable(_) | Place::Flag(_) | Place::Default => PathBuf::from(path),
-    }
-}
-
-/// `$XDG_DATA_HOME/portway`, `/var/lib/portway` for root, `~/.local/share/portway` for others.
-fn default_data() -> PathBuf {
-    use std::os::unix::fs::MetadataExt as _;
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
-    match (variable("XDG_DATA_HOME"), variable("HOME")) {
-        (Some(data), _) => data.join("portway"),
-        (None, Some(home)) if !root => home.join(".local/share/portway"),
-        (None, _) => PathBuf::from("/var/lib/portway"),
-    }
-}
-
 /// Warnings about variables that look like a misspelt setting. An unknown one is no error: Kubernetes sets
 /// `PORTWAY_PORT` and its like in every container beside a service named `portway`.
 fn unknown_variables(environment: &[(String, String)]) -> Vec<String> {
@@ -414,7 +371,7 @@ fn unknown_variables(environment: &[(String, String)]) -> Vec<String> {
     known.push("PORTWAY_CONFIG".to_owned());
     let bare = |name: &'_ str| name.trim_start_matches("PORTWAY_").to_owned();
     let candidates: Vec<String> = known.iter().map(|name| bare(name)).collect();
-    let unknown = environment.iter().filter(|(name, _)| !known.contains(name));
+    let unknown = environment.iter().filter(|(name, _)| name.starts_with("PORTWAY_") && !known.contains(name));
     let warning = |name: &String| {
         let meant = nearest(&bare(name), candidates.iter().map(String::as_str))?.to_owned();
         Some(format!("the environment variable {name} is not a setting; did you mean PORTWAY_{meant}?"))

@@ -131,7 +131,7 @@ fn each_mistake_is_told_with_its_line_its_key_and_a_hint() {
         ),
         (
             "listen = [\"127.0.0.1:9080\"]",
-            "default ops: 127.0.0.1:9080 is given twice (hint: each listener needs a socket of its own)",
+            "portway.toml:1 listen: 127.0.0.1:9080 is given twice (hint: each listener needs a socket of its own)",
         ),
         (
             "listen = [\"127.0.0.1:80\", \"127.0.0.1:80\"]",
@@ -516,6 +516,14 @@ fn names_are_read_under_every_domain_with_its_own_pattern() {
         assert_eq!((&*target.workspace, target.port), ("blue", 3000), "{host}");
     }
     assert!(matches!(names.parse(b"a.com"), Ok(Named::Control)));
+}
+
+#[test]
+fn state_is_kept_in_the_folder_the_system_has_for_it() {
+    let data = |variables: &[(&str, &str)]| Settings::load(&Flags::default(), environment(variables)).unwrap().data;
+    assert_eq!(data(&[("XDG_DATA_HOME", "/x"), ("HOME", "/h")]).to_str(), Some("/x/portway"));
+    assert_eq!(data(&[]).to_str(), Some("/var/lib/portway"), "without a home");
+    assert_eq!(data(&[("XDG_DATA_HOME", "/x"), ("PORTWAY_DATA", "/d")]).to_str(), Some("/d"));
 }
 
 #[test]

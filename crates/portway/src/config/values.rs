@@ -1,0 +1,83 @@
+//! Values that need more than their kind: sockets, log levels and formats, paths.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use tracing::level_filters::LevelFilter;
+
+use super::file::Raw;
+use super::keys::Kind;
+use super::problem::{Complaint, Place};
+use super::read;
+use super::settings::LogFormat;
+
+/// `IP:PORT`; `localhost:PORT` for both loopback addresses.
+fn socket(text: &str) -> Result<Vec<SocketAddr>, Complaint> {
+    if let Some(port) = text.strip_prefix("localhost:").and_then(|port| port.parse::<u16>().ok()) {
+        return Ok(portway_core::dial::LOOPBACK.iter().map(|ip| SocketAddr::new(*ip, port)).collect());
+    }
+    text.parse().map(|socket| vec![socket]).map_err(|_| {
+        Complaint::new(format!("`{text}` is not a socket address"))
+            .hint("write IP:PORT, such as 127.0.0.1:8080, [::1]:8080, 0.0.0.0:8080 or localhost:8080")
+    })
+}
+
+/// A list of sockets.
+pub(super) fn sockets(raw: &Raw) -> Result<Vec<SocketAddr>, Complaint> {
+    let lists = read::list(Kind::Texts, |raw| socket(&read::text(raw)?))(raw)?;
+    Ok(lists.into_iter().flatten().collect())
+}
+
+/// One socket; of `localhost` the IPv4 one.
+pub(super) fn one_socket(raw: &Raw) -> Result<SocketAddr, Complaint> {
+    let first = socket(&read::text(raw)?)?.into_iter().next();
+    first.ok_or_else(|| Complaint::new("is empty"))
+}
+
+/// A level of the log.
+pub(super) fn level(raw: &Raw) -> Result<LevelFilter, Complaint> {
+    let text = read::text(raw)?;
+    Ok(match text.as_str() {
+        "error" => LevelFilter::ERROR,
+        "warn" => LevelFilter::WARN,
+        "info" => LevelFilter::INFO,
+        "debug" => LevelFilter::DEBUG,
+        "trace" => LevelFilter::TRACE,
+        _ => return Err(choice(&text, &["error", "warn", "info", "debug", "trace"])),
+    })
+}
+
+/// A format of the log.
+pub(super) fn format(raw: &Raw) -> Result<LogFormat, Complaint> {
+    let text = read::text(raw)?;
+    Ok(match text.as_str() {
+        "auto" => LogFormat::Auto,
+        "json" => LogFormat::Json,
+        "human" => LogFormat::Human,
+        _ => return Err(choice(&text, &["auto", "json", "human"])),
+    })
+}
+
+fn choice(text: &str, choices: &[&str]) -> Complaint {
+    Complaint::new(format!("must be one of {}, not \"{text}\"", choices.join(", ")))
+}
+
+/// A path in the file begins at the file's folder, one of a flag or variable where the command runs.
+pub(super) fn resolve(folder: &Path, path: &str, place: &Place) -> PathBuf {
+    match place {
+        Place::File { .. } => folder.join(path),
+        Place::Variable(_) | Place::Flag(_) | Place::Default => PathBuf::from(path),
+    }
+}
+
+/// `$XDG_DATA_HOME/portway`, `/var/lib/portway` for root, `~/.local/share/portway` for others.
+pub(super) fn default_data(environment: &[(String, String)]) -> PathBuf {
+    use std::os::unix::fs::MetadataExt as _;
+    let variable = |wanted| environment.iter().find(|(name, _)| name == wanted).map(|(_, value)| PathBuf::from(value));
+    let root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    match (variable("XDG_DATA_HOME"), variable("HOME")) {
+        (Some(data), _) => data.join("portway"),
+        (None, Some(home)) if !root => home.join(".local/share/portway"),
+        (None, _) => PathBuf::from("/var/lib/portway"),
+    }
+}
