@@ -36,6 +36,28 @@ fn help_reads_as_it_was_last_read() {
     }
 }
 
+/// The help of every command that does something, as one page.
+fn page() -> String {
+    let mut page = "# Commands\n\n\
+        What `--help` says, command by command. Made from the program by its tests; do not edit.\n"
+        .to_owned();
+    for (path, text) in all_help() {
+        page.push_str(&format!("\n## {path}\n\n```text\n{}\n```\n", text.trim_end()));
+    }
+    page.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+#[test]
+fn the_page_of_commands_in_the_documentation_is_what_the_program_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/commands.md");
+    // As for the other snapshots: INSTA_UPDATE=always writes what is to be kept.
+    if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+        std::fs::write(path, page()).unwrap();
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(written == page(), "run the tests with INSTA_UPDATE=always, and read what changed in {path}");
+}
+
 #[test]
 fn every_command_that_does_something_shows_an_example_or_has_nothing_to_choose() {
     for (path, text) in all_help() {
