@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::{Command, Output, Stdio};
 
-use portway_testkit::TempDir;
+use portway_testkit::{TempDir, TestCa};
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 
@@ -396,6 +396,36 @@ fn check_looks_into_the_files_that_are_named() {
         (2, vec!["portway.toml:5 tls.certificates", "workspaces.toml:2", "workspaces.toml:4"]),
         "{said}"
     );
+}
+
+#[test]
+fn check_compares_certificates_with_the_names_that_are_answered() {
+    let toml = "domain = \"code-hub.com\"\n[workspaces]\nallow = [\"10.0.0.0/8\"]\n[[tls.certificates]]\ncert = \"a.crt\"\nkey = \"a.key\"\n";
+    let together = "covers both `code-hub.com` and `*.code-hub.com`";
+    let no_wildcard = "no certificate covers `*.code-hub.com`";
+    let no_apex = "no certificate covers `code-hub.com`";
+    for (names, expected) in [
+        (&["code-hub.com", "*.code-hub.com"][..], &[together][..]),
+        (&["code-hub.com"], &[no_wildcard]),
+        (&["*.code-hub.com"], &[no_apex]),
+        (&["*.code-hub.com", "login.code-hub.com"], &[no_apex]),
+        (&["other.com"], &[no_wildcard, no_apex]),
+    ] {
+        let shell = Shell::with_config(toml);
+        drop(TestCa::new().leaf(names).write(shell.dir.path(), "a"));
+        let report = shell.json(&["check"]);
+        let warnings: Vec<&str> =
+            report["warnings"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+        let as_expected =
+            warnings.len() == expected.len() && warnings.iter().zip(expected).all(|(said, it)| said.contains(it));
+        assert!(as_expected, "{names:?}: {warnings:?}");
+    }
+    let shell = Shell::with_config(toml);
+    let (ca, folder) = (TestCa::new(), shell.dir.path());
+    drop((ca.leaf(&["code-hub.com"]).write(folder, "a"), ca.leaf(&["code-hub.com"]).write(folder, "b")));
+    std::fs::rename(shell.dir.join("b.key"), shell.dir.join("a.key")).unwrap();
+    let (code, said) = shell.fails(&["check"]);
+    assert!(code == 2 && said.contains("portway.toml:5 tls.certificates: ") && said.contains("does not fit"), "{said}");
 }
 
 #[test]
