@@ -5,6 +5,7 @@ import { makeAuthority } from './ca.mjs';
 import { LAPTOP, startBrowser } from './browser.mjs';
 import { startGateway } from './gateway.mjs';
 import { startDevServer } from './upstreams.mjs';
+import { eventually } from './wait.mjs';
 
 /** Both ways a gateway is reached; scenarios that matter on both run on both. */
 export const WAYS = [
@@ -64,6 +65,14 @@ export async function openWorld({ tls = false, name } = {}) {
     await close().catch(() => {});
     throw error;
   }
+}
+
+/** Opens an address that a change is about to open: the gateway notices one within a second. */
+export function visit(page, url) {
+  return eventually(`${url} to open`, async () => {
+    const answer = await page.goto(url);
+    return answer.status() !== 404 && answer;
+  });
 }
 
 /** Opens a one-time link and presses its button; gives the page that follows. */

@@ -7,7 +7,7 @@ import { attack } from '../lib/attack.mjs';
 import { shot } from '../lib/browser.mjs';
 import { eventually } from '../lib/wait.mjs';
 import { document } from '../lib/upstreams.mjs';
-import { openWorld, WAYS } from '../lib/world.mjs';
+import { openWorld, visit, WAYS } from '../lib/world.mjs';
 
 for (const { way, slug, tls } of WAYS) {
   describe(`a page of another workspace over ${way}`, () => {
@@ -26,7 +26,7 @@ for (const { way, slug, tls } of WAYS) {
 
       victimOrigin = world.gateway.origin(victim.port, 'alpha');
       const page = await alice.newPage();
-      await page.goto(`${victimOrigin}/`); // a live session for the port under attack
+      await visit(page, `${victimOrigin}/`); // a live session for the port under attack
       await page.getByRole('heading', { name: 'private' }).waitFor();
       await page.close();
     });

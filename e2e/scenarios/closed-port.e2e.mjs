@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { shot } from '../lib/browser.mjs';
 import { freePort } from '../lib/gateway.mjs';
-import { openWorld, WAYS } from '../lib/world.mjs';
+import { openWorld, visit, WAYS } from '../lib/world.mjs';
 
 for (const { way, slug, tls } of WAYS) {
   describe(`a closed port over ${way}`, () => {
@@ -20,7 +20,7 @@ for (const { way, slug, tls } of WAYS) {
     after(() => world?.close());
 
     it('answers 502 with a page that names the port and what to do', async () => {
-      const response = await page.goto(url);
+      const response = await visit(page, url);
       assert.equal(response.status(), 502);
       assert.equal(response.headers()['cache-control'], 'no-store');
       assert.ok(response.headers()['portway-reason']);

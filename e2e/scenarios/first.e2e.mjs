@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { shot } from '../lib/browser.mjs';
-import { openWorld } from '../lib/world.mjs';
+import { openWorld, visit } from '../lib/world.mjs';
 
 describe('a person opens a port of their own', () => {
   let world, link, profile, server;
@@ -48,7 +48,7 @@ describe('a person opens a port of their own', () => {
   it('the port opens at exactly the address that was asked for', async () => {
     const page = await profile.newPage();
     const url = `${world.gateway.origin(server.port, 'alpha')}/?a=1&b=%2F#part`;
-    await page.goto(url);
+    await visit(page, url);
     await page.getByRole('heading', { name: 'my app' }).waitFor();
     assert.equal(page.url(), url);
     assert.equal(server.requests.at(-1).url, '/?a=1&b=%2F');

@@ -111,14 +111,13 @@ describe('the home page', () => {
   });
 
   it('has an API that says the same as the page', async () => {
-    await page.goto(world.gateway.control);
-    const text = await page.evaluate(async () => {
-      const answer = await fetch('/.portway/api/v1/workspaces');
-      if (!answer.ok) throw new Error(`status ${answer.status}`);
-      return JSON.stringify(await answer.json());
-    });
+    const visit = await alice.newPage();
+    const answer = await visit.goto(`${world.gateway.control}/.portway/api/v1/workspaces`);
+    assert.equal(answer.status(), 200);
+    const text = JSON.stringify(await answer.json());
     assert.match(text, /"alpha"/);
     assert.ok(text.includes(String(server.port)));
+    await visit.close();
   });
 
   it('gives none of it to a page of a workspace', async () => {

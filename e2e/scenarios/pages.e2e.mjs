@@ -5,8 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { LAPTOP, PHONE, shot } from '../lib/browser.mjs';
 import { freePort } from '../lib/gateway.mjs';
-import { eventually } from '../lib/wait.mjs';
-import { openWorld } from '../lib/world.mjs';
+import { openWorld, visit } from '../lib/world.mjs';
 
 const DEVICES = [
   { device: 'phone-dark', options: PHONE },
@@ -107,8 +106,7 @@ for (const { device, options } of DEVICES) {
     }));
 
     it('consent', () => check(bob, 'consent', async (page) => {
-      await eventually('the share to take effect', async () =>
-        (await page.goto(`${world.gateway.origin(server.port, 'alpha')}/`)).status() !== 404);
+      await visit(page, `${world.gateway.origin(server.port, 'alpha')}/`);
       await page.getByRole('button', { name: /continue/i }).waitFor();
     }));
 
@@ -123,7 +121,7 @@ for (const { device, options } of DEVICES) {
     }));
 
     it('closed port', () => check(alice, '502', async (page) => {
-      const response = await page.goto(`${world.gateway.origin(closed, 'alpha')}/`);
+      const response = await visit(page, `${world.gateway.origin(closed, 'alpha')}/`);
       assert.equal(response.status(), 502);
     }));
 
