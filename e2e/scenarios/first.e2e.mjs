@@ -66,6 +66,16 @@ describe('a person opens a port of their own', () => {
     await page.waitForURL(url);
   });
 
+  it("no secret of a login is in the gateway's log", async () => {
+    const log = JSON.stringify(world.gateway.log);
+    assert.match(log, /"status":200/, 'requests are logged at all');
+    const secrets = (await profile.cookies()).map((cookie) => [cookie.name, cookie.value]);
+    assert.ok(secrets.length >= 2, 'a login and a host session');
+    secrets.push(['login link', new URL(link).pathname.split('/').pop()]);
+    const told = secrets.filter(([, value]) => log.includes(value)).map(([name]) => name);
+    assert.deepEqual(told, []);
+  });
+
   it('nothing of a login reached the dev server', () => {
     assert.doesNotMatch(server.bytes(), /portway_?(login|txn)|__Host-portway|[?&]t=/i);
   });

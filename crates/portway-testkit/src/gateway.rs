@@ -157,6 +157,9 @@ impl Gateway {
 
     /// Asks it to stop (SIGTERM) and waits for its end.
     ///
+    /// Open tunnels are drained first, for as long as the gateway's settings say: a test that waits for a quick
+    /// end closes its own beforehand.
+    ///
     /// # Panics
     /// When it does not end in time.
     pub fn terminate(&mut self) -> ExitStatus {

@@ -41,7 +41,7 @@ impl Server {
     }
 
     /// [`Server::start`] on a listener of the caller's, with a look at each fresh socket.
-    pub(crate) fn on<S, F>(
+    pub fn on<S, F>(
         listener: TcpListener,
         tls: Option<Arc<ServerConfig>>,
         serve: S,
