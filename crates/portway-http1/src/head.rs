@@ -162,7 +162,6 @@ impl FieldScan {
             b':' if first => Err(Rule::EmptyName),
             b':' => {
                 self.colon = self.at;
-                self.at += 1;
                 Ok(true)
             }
             b if is_blank(b) && first => Err(Rule::ObsFold),

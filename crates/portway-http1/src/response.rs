@@ -24,6 +24,7 @@ pub struct ResponseHead {
     framing: Framing,
     version: Version,
     status: u16,
+    /// With the space before it, if that was sent.
     reason: Range<usize>,
 }
 
@@ -54,8 +55,8 @@ impl ResponseHead {
 
     /// The reason as sent, possibly empty.
     pub fn reason(&self) -> &[u8] {
-        let range = self.reason.clone();
-        self.fields.bytes().get(range).unwrap_or_default()
+        let spaced = self.fields.bytes().get(self.reason.clone()).unwrap_or_default();
+        spaced.strip_prefix(b" ").unwrap_or_default()
     }
 
     /// The version of the response.
@@ -121,7 +122,7 @@ impl StatusLine {
             let Some(end) = scan_text(buf, &mut self.at)? else {
                 return Ok(None);
             };
-            self.reason = (STATUS_END + 1).min(end - 2)..end - 2;
+            self.reason = STATUS_END..end - 2;
             self.end = Some(end);
         }
         Ok(self.end)
