@@ -13,6 +13,7 @@ use portway_http1::RequestHead;
 
 use crate::control::Control;
 use crate::core::Visit;
+use crate::date::date_time;
 use crate::json::escape_into;
 
 /// A batch is sent when it reaches this size, and at least once a second.
@@ -207,39 +208,6 @@ impl Drop for Record<'_> {
             if full {
                 ledger.flush();
             }
-        }
-    }
-}
-
-/// `2026-11-23T04:05:06` of Unix seconds, UTC; the civil-from-days algorithm over 400-year eras.
-fn date_time(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", rest / 3600, rest % 3600 / 60, rest % 60)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::date_time;
-
-    #[test]
-    fn dates_are_right() {
-        for (seconds, text) in [
-            (0, "1970-01-01T00:00:00"),
-            (951_782_399, "2000-02-28T23:59:59"),
-            (951_782_400, "2000-02-29T00:00:00"),
-            (1_709_251_199, "2024-02-29T23:59:59"),
-            (1_795_408_496, "2026-11-23T04:34:56"),
-            (4_107_542_400, "2100-03-01T00:00:00"),
-        ] {
-            assert_eq!(date_time(seconds), text);
         }
     }
 }

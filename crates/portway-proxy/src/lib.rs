@@ -6,6 +6,7 @@
 
 pub mod control;
 pub mod core;
+mod date;
 pub mod directory;
 pub mod engine;
 pub mod http;

@@ -124,13 +124,23 @@ fn bind(settings: &Settings) -> Result<Bound, Failure> {
     let plain = listen::bind_all(&settings.listen, "--listen ADDRESS:PORT")?;
     let tls = listen::bind_all(tls_listen, "listen under [tls] in the configuration")?;
     let ops = listen::bind(settings.ops, "--ops ADDRESS:PORT")?;
-    Ok(Bound { plain_at: listen::addresses(&plain)?, tls_at: listen::addresses(&tls)?, ops_at: listen::address(&ops)?, plain, tls, ops })
+    Ok(Bound {
+        plain_at: listen::addresses(&plain)?,
+        tls_at: listen::addresses(&tls)?,
+        ops_at: listen::address(&ops)?,
+        plain,
+        tls,
+        ops,
+    })
 }
 
 fn certificates(settings: &Settings) -> Result<Option<Tls>, Failure> {
     let Some(tls) = &settings.tls else { return Ok(None) };
-    let files: Vec<_> =
-        tls.certificates.iter().map(|pair| CertificateFiles { cert: pair.cert.clone(), key: pair.key.clone() }).collect();
+    let files: Vec<_> = tls
+        .certificates
+        .iter()
+        .map(|pair| CertificateFiles { cert: pair.cert.clone(), key: pair.key.clone() })
+        .collect();
     let load = || {
         let certificates = Arc::new(Certificates::load(&files)?);
         Ok(Tls { config: Arc::new(server_config(certificates.clone())?), certificates })

@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use super::answer::Answer;
 use super::{h1, h2};
 use crate::core::{Core, Visit};
+use crate::date::http_date;
 use crate::io::{Duplex, Io};
 use crate::leases::Lease;
 use crate::refusal::{Form, Refusal};
@@ -103,8 +104,9 @@ pub async fn probe(core: &Core, lease: &Lease) -> Answer {
     }
 }
 
-/// The fields that every answer over TLS carries.
+/// The fields that every answer of ours carries, whatever it says.
 pub fn finish(core: &Core, visit: &Visit, answer: Answer) -> Answer {
+    let answer = answer.field("Date", http_date(core.now()));
     let hsts = core.settings.hsts;
     if visit.secure && hsts > 0 { answer.field("Strict-Transport-Security", format!("max-age={hsts}")) } else { answer }
 }

@@ -30,7 +30,9 @@ pub(super) fn start(log: &Log) -> Writer {
     let events = tracing_subscriber::fmt().with_max_level(log.level).with_writer(Events(writer.clone()));
     // Tests that start several gateways in one process keep the first sink.
     let _ = if style(log) == LogStyle::Human || !is_json(log) {
-        tracing::subscriber::set_global_default(events.with_ansi(io::stdout().is_terminal()).with_target(false).finish())
+        tracing::subscriber::set_global_default(
+            events.with_ansi(io::stdout().is_terminal()).with_target(false).finish(),
+        )
     } else {
         tracing::subscriber::set_global_default(events.json().flatten_event(true).finish())
     };

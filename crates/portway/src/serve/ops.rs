@@ -55,5 +55,9 @@ pub(super) fn serve(listener: TcpListener, ready: Readiness, metrics: Prometheus
 }
 
 async fn readyz(State(ready): State<Readiness>) -> (StatusCode, &'static str) {
-    if ready.0.load(Ordering::Relaxed) { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+    if ready.0.load(Ordering::Relaxed) {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
 }

@@ -37,9 +37,8 @@ pub(super) async fn greet(settings: &Settings, names: &Names, store: &Store) -> 
     let Ok(Some(workspace)) = store.workspace(LOCAL).await else { return Ok(()) };
     let Some(owner) = &workspace.owner else { return Ok(()) };
     let link = portway_control::login_link(store, names, owner).await.map_err(|error| failed(error.to_string()))?;
-    let example = names
-        .url(0, LOCAL, PortForm::Number { port: 3000, tls: false })
-        .map_err(|error| failed(error.to_string()))?;
+    let example =
+        names.url(0, LOCAL, PortForm::Number { port: 3000, tls: false }).map_err(|error| failed(error.to_string()))?;
     let (bold, plain) = if io::stderr().is_terminal() { ("\u{1b}[1m", "\u{1b}[0m") } else { ("", "") };
     let text = format!(
         "\n{bold}Portway is running.{plain}\n\n\

@@ -1,0 +1,85 @@
+//! WebSocket over HTTP/1.1: the dev server's 101, checked, passed on, and then an opaque tunnel (RFC 6455).
+
+use base64::Engine as _;
+use bytes::BytesMut;
+use portway_http1::{HeadWriter, Name, Reject, RequestHead, ResponseHead};
+use sha1::{Digest as _, Sha1};
+
+use super::super::edit::Edit;
+use super::message::put_fields;
+use super::visitor::Visitor;
+use super::{Next, write_answer};
+use crate::leases::Lease;
+use crate::ledger::Record;
+use crate::refusal::{Form, Refusal};
+use crate::relay::pump::tunnel;
+use crate::relay::visitor::Progress;
+use crate::upstream::Connection;
+
+/// Passes a 101 on and becomes a tunnel (RFC 6455 4.2.2). Nothing the visitor sent has gone upstream before this.
+pub(super) async fn switch(
+    visitor: &Visitor,
+    head: &RequestHead,
+    edit: &Edit<'_>,
+    lease: &Lease,
+    record: Record<'_>,
+    connection: Connection,
+    response: &ResponseHead,
+) -> Next {
+    let fields = response.fields();
+    let accepted =
+        fields.get(Name::SecWebsocketAccept) == head.fields().get(Name::SecWebsocketKey).map(accept_value).as_deref();
+    if !accepted
+        || !fields.list_contains(Name::Upgrade, "websocket")
+        || !fields.list_contains(Name::Connection, "upgrade")
+    {
+        let answer = Refusal::BadUpstream(edit.permit.port()).answer(Form::Json, None);
+        let _ = write_answer(visitor, &answer, false, true).await;
+        record.close(answer.status, "bad-upgrade");
+        return Next::Close;
+    }
+    let mut out = BytesMut::new();
+    let written = write_switching(response, edit, &mut out);
+    if written.is_err() || visitor.io.write_all(&out).await.is_err() {
+        return Next::Reset;
+    }
+    let (up, down) = (Progress::default(), Progress::default());
+    let from_visitor = visitor.buf.take();
+    let ended = tokio::select! {
+        biased;
+        () = lease.revoked() => None,
+        ended = tunnel(&visitor.io, from_visitor, &connection.io, connection.buf, &up, &down) => Some(ended),
+    };
+    record.moved(up.moved.get(), down.moved.get());
+    match ended {
+        Some(Ok(())) => {
+            record.close(101, "tunnel");
+            Next::Close
+        }
+        Some(Err(_)) => {
+            connection.io.reset_on_close();
+            record.close(101, "tunnel-reset");
+            Next::Reset
+        }
+        None => {
+            connection.io.reset_on_close();
+            record.close(101, "revoked");
+            Next::Reset
+        }
+    }
+}
+
+fn write_switching(response: &ResponseHead, edit: &Edit<'_>, out: &mut BytesMut) -> Result<(), Reject> {
+    let mut writer = HeadWriter::response(out, 101, response.reason())?;
+    writer.put("Connection", "Upgrade")?;
+    writer.put("Upgrade", "websocket")?;
+    put_fields(&mut writer, response.fields(), edit, false)?;
+    writer.finish();
+    Ok(())
+}
+
+/// RFC 6455 4.2.2: the proof that the handshake was understood.
+fn accept_value(key: &[u8]) -> Vec<u8> {
+    let digest = Sha1::new().chain_update(key).chain_update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").finalize();
+    base64::engine::general_purpose::STANDARD.encode(digest).into_bytes()
+}
