@@ -113,12 +113,19 @@ fn trailers_end_a_body_as_the_last_chunk_does() {
 }
 
 #[test]
-fn usual_statuses_have_their_reason() {
-    for (status, reason) in [(101, "Switching Protocols"), (200, "OK"), (302, "Found"), (404, "Not Found")] {
-        assert_eq!(reason_phrase(status), reason);
+fn statuses_have_the_reasons_of_the_registry() {
+    for status in 100..600 {
+        let known = http::StatusCode::from_u16(status).unwrap().canonical_reason();
+        let reason = match status {
+            // The http crate misses a hyphen, and keeps two names that RFC 9110 changed (15.5.14, 15.5.21).
+            203 => "Non-Authoritative Information",
+            413 => "Content Too Large",
+            422 => "Unprocessable Content",
+            _ => known.unwrap_or(""),
+        };
+        // 418 is reserved (RFC 9110 15.5.19), 510 is obsolete.
+        if ![418, 510].contains(&status) {
+            assert_eq!(reason_phrase(status), reason, "{status}");
+        }
     }
-    for status in [100, 103, 204, 304, 400, 401, 403, 408, 414, 421, 429, 431, 500, 502, 503, 504, 505, 508] {
-        assert!(!reason_phrase(status).is_empty(), "{status}");
-    }
-    assert_eq!(reason_phrase(299), "");
 }
