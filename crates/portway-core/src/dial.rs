@@ -131,11 +131,6 @@ impl DialRules {
         Ok(SocketAddr::new(ip, port))
     }
 
-    /// Whether some own socket has this port, so that the caller must find out whether the address is local.
-    pub fn own_port(&self, port: u16) -> bool {
-        self.own.iter().any(|own| own.port() == port)
-    }
-
     fn is_own(&self, ip: IpAddr, port: u16, local: bool) -> bool {
         let here = local || ip.is_loopback();
         self.own.iter().any(|own| {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use portway_core::host::Place;
+use portway_core::secret::SecretHash;
 use tokio::sync::{mpsc, oneshot};
 
 /// The largest body that a page or API of ours takes, in bytes.
@@ -17,6 +18,8 @@ pub enum ControlCall {
     Request(Box<ControlRequest>),
     /// The addresses of a DNS name.
     Resolve { name: String, answer: oneshot::Sender<Vec<IpAddr>> },
+    /// A token was used, for its owner's list.
+    TokenUsed(SecretHash),
     /// A batch of access-log lines.
     Log(Vec<u8>),
 }
@@ -68,6 +71,11 @@ impl Control {
             return Vec::new();
         }
         addresses.await.unwrap_or_default()
+    }
+
+    /// Notes the use of a token; lost where nobody takes it.
+    pub fn token_used(&self, token: SecretHash) {
+        let _ = self.0.try_send(ControlCall::TokenUsed(token));
     }
 
     /// Hands over log lines without waiting; false where they were dropped.

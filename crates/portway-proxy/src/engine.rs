@@ -3,6 +3,7 @@
 //! A fresh socket goes to the core with the fewest connections before a byte is read, because long-lived sockets pile up
 //! otherwise. Listeners are bound by the caller, exclusively, so that a second gateway fails loudly.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
@@ -28,6 +29,8 @@ use crate::upstream::{Dialer, Pool};
 
 /// How often a core looks at what only time ends.
 const TICK: Duration = Duration::from_secs(1);
+/// How often a full gateway looks whether a connection has ended.
+const FULL: Duration = Duration::from_millis(20);
 /// Sockets that may wait to be taken over by another core.
 const HANDED: usize = 1024;
 
@@ -181,6 +184,7 @@ impl Seat {
             pool: Pool::default(),
             dialer: Dialer::new(self.settings.clone(), self.control.clone(), self.upstream_tls.clone()),
             control: self.control.clone(),
+            tokens: RefCell::default(),
             ledger: Ledger::new(self.control.clone(), self.log),
             draining: self.draining.clone(),
         });
@@ -238,10 +242,6 @@ impl Seat {
     }
 
     fn place(&self, core: &Rc<Core>, tcp: TcpStream, peer: SocketAddr, tls: bool) {
-        if self.loads.total() >= self.settings.connections {
-            tracing::debug!("too many connections; one was not taken");
-            return;
-        }
         let load = self.loads.assign(self.index);
         let Ok(tcp) = tcp.into_std() else { return };
         let fresh = Fresh { tcp, peer, tls, load };
@@ -282,8 +282,15 @@ fn apply(core: &Core, update: &Update) {
 async fn accept(seat: Rc<Seat>, core: Rc<Core>, listener: TcpListener, tls: bool) {
     let mut draining = seat.draining.clone();
     loop {
+        // At the limit the next ones wait in the backlog.
+        let next = async {
+            while seat.loads.total() >= seat.settings.connections {
+                sleep(FULL).await;
+            }
+            listener.accept().await
+        };
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = next => accepted,
             _ = draining.wait_for(|draining| *draining) => break,
         };
         match accepted {

@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use metrics::{Counter, Gauge, counter, gauge};
@@ -41,6 +42,7 @@ pub struct Ledger {
     dropped: Counter,
     cut: Counter,
     refused: Counter,
+    rejected: Counter,
     /// Streams of this core that are open now.
     open: Gauge,
 }
@@ -59,6 +61,7 @@ impl Ledger {
             dropped: counter!("portway_log_lines_dropped_total"),
             cut: counter!("portway_leases_cut_total"),
             refused: counter!("portway_access_denied_total"),
+            rejected: counter!("portway_requests_rejected_total"),
             open: gauge!("portway_requests_open"),
         }
     }
@@ -67,6 +70,15 @@ impl Ledger {
     pub fn denied(&self, reason: Reason) {
         self.refused.increment(1);
         tracing::debug!(reason = reason.as_str(), "denied");
+    }
+
+    /// Notes a connection whose bytes were no request; there is no head to say more.
+    pub fn rejected(&self, status: u16, reason: &'static str) {
+        self.rejected.increment(1);
+        if let Some(counter) = self.requests.get(usize::from(status / 100).min(5)) {
+            counter.increment(1);
+        }
+        tracing::info!(event = "rejected", status, reason);
     }
 
     /// Notes leases that a change ended.
@@ -111,6 +123,9 @@ impl Ledger {
     }
 }
 
+/// Workspace id, and the user whose permit it was.
+type Whose = (Arc<str>, Option<Arc<str>>);
+
 /// One request, from its head to its end. Dropping it closes it as `aborted`.
 #[derive(Debug)]
 pub struct Record<'a> {
@@ -122,7 +137,7 @@ pub struct Record<'a> {
     reason: Cell<&'static str>,
     body_in: Cell<u64>,
     body_out: Cell<u64>,
-    workspace: RefCell<Option<(std::sync::Arc<str>, Option<std::sync::Arc<str>>)>>,
+    workspace: RefCell<Option<Whose>>,
 }
 
 impl Record<'_> {
@@ -146,7 +161,7 @@ impl Record<'_> {
         let head = self.head;
         let status = self.status.get();
         let micros = self.begun.elapsed().as_micros();
-        let path = head.path_and_query().split(|b| *b == b'?').next().unwrap_or_default();
+        let path = logged_path(head.path_and_query());
         let workspace = self.workspace.borrow();
         if self.ledger.style == LogStyle::Human {
             self.ledger.timestamp(out);
@@ -209,5 +224,24 @@ impl Drop for Record<'_> {
                 ledger.flush();
             }
         }
+    }
+}
+
+/// The path as it may stand in a log: no query, and none of what is a secret in a path of ours (R13, R59).
+fn logged_path(path_and_query: &[u8]) -> &[u8] {
+    const LINK: &[u8] = b"/.portway/link/";
+    let path = path_and_query.split(|b| *b == b'?').next().unwrap_or_default();
+    if path.starts_with(LINK) { LINK } else { path }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::logged_path;
+
+    #[test]
+    fn secrets_in_paths_and_queries_are_not_logged() {
+        assert_eq!(logged_path(b"/a/b?token=x"), b"/a/b");
+        assert_eq!(logged_path(b"/.portway/link/secret?x"), b"/.portway/link/");
+        assert_eq!(logged_path(b"/.portway/callback?t=secret"), b"/.portway/callback");
     }
 }

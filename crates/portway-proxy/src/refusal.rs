@@ -31,8 +31,8 @@ pub(crate) enum Refusal {
     TooLarge,
     /// The request did not come in time.
     RequestTimeout,
-    /// No connection to the dev server.
-    Dial(DialError, u16),
+    /// No connection to the dev server on this port; `true` where the workspace is this machine.
+    Dial(DialError, u16, bool),
     /// The dev server closed, or said what is not HTTP.
     BadUpstream(u16),
     /// The dev server took the request and never answered.
@@ -85,8 +85,8 @@ impl Refusal {
             Self::OtherOrigin => (403, "other-origin"),
             Self::TooLarge => (413, "body-too-large"),
             Self::RequestTimeout => (408, "request-timeout"),
-            Self::Dial(error @ DialError::Timeout, _) => (504, error.as_str()),
-            Self::Dial(error, _) => (502, error.as_str()),
+            Self::Dial(error @ DialError::Timeout, ..) => (504, error.as_str()),
+            Self::Dial(error, ..) => (502, error.as_str()),
             Self::BadUpstream(_) => (502, "bad-upstream"),
             Self::UpstreamTimeout(_) => (504, "upstream-timeout"),
             Self::Unavailable => (503, "unavailable"),
@@ -110,7 +110,7 @@ impl Refusal {
             }
             Form::Page => {
                 let port = match self {
-                    Self::Dial(_, port) => Some(*port),
+                    Self::Dial(_, port, _) => Some(*port),
                     _ => None,
                 };
                 let login = if matches!(self, Self::Unauthenticated) { login } else { None };
@@ -148,7 +148,7 @@ impl Refusal {
             ),
             Self::TooLarge => ("Too large", "The body is larger than this page takes."),
             Self::RequestTimeout => ("The request took too long", "The rest of the request did not arrive in time."),
-            Self::Dial(error, port) => return dial_words(*error, *port),
+            Self::Dial(error, port, here) => return dial_words(*error, *port, *here),
             Self::BadUpstream(port) => {
                 return (
                     format!("Port {port} gave no valid answer"),
@@ -171,7 +171,7 @@ impl Refusal {
     }
 }
 
-fn dial_words(error: DialError, port: u16) -> (String, String) {
+fn dial_words(error: DialError, port: u16, here: bool) -> (String, String) {
     let title = match error {
         DialError::Closed => format!("Nothing is listening on port {port}"),
         DialError::Timeout => format!("Port {port} does not answer"),
@@ -181,8 +181,11 @@ fn dial_words(error: DialError, port: u16) -> (String, String) {
         }
     };
     let text = match error {
+        DialError::Closed if here => format!(
+            "No server answers on port {port} of this machine. Start it, or look which port it printed when it started."
+        ),
         DialError::Closed => format!(
-            "The workspace is there, but no server answers on port {port}. Start it; if it runs already, it may listen on 127.0.0.1 only: start it so that it listens on all addresses, for example with --host 0.0.0.0."
+            "The workspace is there, but no server answers on port {port}. Start it. If it runs already, it may listen on 127.0.0.1 only: start it so that it listens on all addresses, for example with --host 0.0.0.0."
         ),
         DialError::Timeout => format!("No answer to a connection to port {port}. The workspace may be starting or stopped."),
         DialError::Tls => format!("The TLS handshake with port {port} failed. If the server speaks plain HTTP, leave out the s behind the port."),

@@ -43,7 +43,7 @@ struct Bound {
 ///
 /// # Errors
 /// Whatever keeps the gateway from starting, with a hint.
-pub async fn run(settings: Settings) -> Result<(), Failure> {
+pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
     let claim = Claim::take(&settings.data)
         .map_err(|message| Failure::failed(message).hint("stop it, or give this one another folder with --data DIR"))?;
     let bound = bind(&settings)?;
@@ -83,7 +83,7 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
         store.clone(),
         publisher.clone(),
     );
-    tokio::spawn(control::answer(calls, host, writer.clone()));
+    tokio::spawn(control::answer(calls, host, store.clone(), writer.clone()));
     tokio::spawn(watch_store(store.clone(), publisher.clone(), pending()));
     if let Some(path) = settings.workspaces_file.clone() {
         tokio::spawn(watch_file(path, Arc::new(names.clone()), publisher, pending()));

@@ -376,7 +376,6 @@ fn own_sockets_are_refused_at_every_address_of_this_machine() {
         }
         // The same port of another machine is a workspace's.
         assert!(rules.check(ip("10.0.0.9"), 8080, false).is_ok(), "{own}");
-        assert!(rules.own_port(8080) && !rules.own_port(8081), "{own}");
     }
     // Loopback need not be marked as local.
     let listener = rules(&everywhere, &["0.0.0.0:8080"]);

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use portway_core::host::Place;
+use portway_core::workspace::Address;
 use portway_http1::RequestHead;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -100,7 +101,8 @@ pub async fn probe(core: &Core, lease: &Lease) -> Answer {
     let addresses = core.dialer.addresses(permit).await;
     match core.dialer.dial(permit, &addresses).await {
         Ok(_) => Answer::new(200, "open").body("application/json", "{\"open\":true}\n"),
-        Err(error) => Refusal::Dial(error, permit.port()).answer(Form::Json, None),
+        Err(error) => Refusal::Dial(error, permit.port(), permit.workspace().address == Address::Loopback)
+            .answer(Form::Json, None),
     }
 }
 

@@ -13,10 +13,13 @@ use portway_core::access::Permit;
 use portway_core::browser::origin_part;
 use portway_core::cookie;
 use portway_core::host::{Names, Place, PortForm, Scheme, Target};
+use portway_core::secret::TOKEN_PREFIX;
 use portway_core::workspace::Profile;
 use portway_http1::{Field, Fields, Framing, HeadWriter, Name, Reject, RequestHead};
 
 use crate::settings::Settings;
+
+const TOKEN: &[u8] = TOKEN_PREFIX.as_bytes();
 
 /// The facts that edits need.
 #[derive(Clone, Copy, Debug)]
@@ -74,8 +77,10 @@ impl Edit<'_> {
                         writer.put(field.name, &kept)?;
                     }
                 }
-                Name::Origin => writer.put(field.name, &self.inward(field.value, field.value))?,
-                Name::Referer => writer.put(field.name, &self.inward(origin_part(field.value), field.value))?,
+                // It is the app's, unless a token of ours strayed into it (R56).
+                Name::Authorization if field.value.windows(TOKEN.len()).any(|part| part == TOKEN) => {}
+                Name::Origin => writer.put(field.name, self.inward(field.value, field.value))?,
+                Name::Referer => writer.put(field.name, self.inward(origin_part(field.value), field.value))?,
                 // The handshake's own fields are end to end for WebSocket.
                 _ if is_nominated(fields, &field) => {}
                 _ => writer.copy(field),

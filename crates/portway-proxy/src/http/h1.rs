@@ -53,6 +53,7 @@ pub async fn serve(core: Rc<Core>, visit: Visit, io: Duplex, first: BytesMut) {
             Err(refusal) => {
                 // There is no head to say what the visitor wants to read.
                 let answer = edge::finish(&core, &visit, refusal.answer(Form::Json, None));
+                core.ledger.rejected(answer.status, answer.reason);
                 let _ = write_answer(&visitor, &answer, false, true).await;
                 break Next::Close;
             }

@@ -34,13 +34,15 @@ use crate::relay::forward::{Ended, forward};
 use crate::relay::visitor::{BodyFault, Progress, RequestBody, Responder};
 
 /// Streams at once. A page's images come in hundreds; more of them wait their turn.
-const STREAMS: u32 = 128;
+const STREAMS: u32 = 100;
 /// The flow-control window of one stream, in bytes: what a request body may have under way.
 const STREAM_WINDOW: u32 = 1 << 20;
 /// The window of the connection, in bytes.
 const CONNECTION_WINDOW: u32 = 16 << 20;
 /// The decoded size of a head, in bytes, as `portway-http1` limits it too.
 const HEAD_BYTES: u32 = 32 * 1024;
+/// The memory of the header compression, in bytes: RFC 9113's own default, set so that it stays.
+const HPACK_TABLE: u32 = 4096;
 /// Response bytes that wait for the visitor's window, in bytes a stream.
 const SEND_BUFFER: usize = 256 * 1024;
 /// Streams reset by the peer before we took them (rapid reset, CVE-2023-44487).
@@ -56,6 +58,7 @@ pub async fn serve(core: Rc<Core>, visit: Visit, io: impl AsyncRead + AsyncWrite
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(HEAD_BYTES)
+        .header_table_size(HPACK_TABLE)
         .max_send_buffer_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(Some(LOCAL_RESETS));
@@ -105,7 +108,8 @@ async fn stream(core: &Rc<Core>, visit: &Visit, request: http::Request<RecvStrea
         Ok(head) => head,
         Err(reject) => {
             // It cannot be told what was asked for, so nothing is looked up for it.
-            let answer = Refusal::Malformed(reject).answer(Form::Json, None);
+            let answer = edge::finish(core, visit, Refusal::Malformed(reject).answer(Form::Json, None));
+            core.ledger.rejected(answer.status, answer.reason);
             let _ = send_answer(&mut respond, &answer, false).await;
             return;
         }
@@ -275,6 +279,8 @@ struct Body {
 }
 
 impl RequestBody for Body {
+    const HAS_FLOOR: bool = false;
+
     async fn send(&mut self, to: &Duplex, progress: &Progress) -> Result<(), BodyFault> {
         let chunked = self.framing == Framing::Chunked;
         let mut out = BytesMut::new();
@@ -421,7 +427,7 @@ impl Responder for Response {
         Ok(())
     }
 
-    fn direct(&self) -> Option<Duplex> {
+    fn direct(&self) -> Option<(Duplex, Rc<Progress>)> {
         None
     }
 

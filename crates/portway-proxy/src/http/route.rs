@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use portway_core::access::{Decision, Reason, decide};
+use portway_core::access::{Decision, Reason, Visitor, decide};
 use portway_core::browser::{self, Asking, Once};
 use portway_core::cookie::{self, Found};
 use portway_core::host::{HostError, Place, Target};
@@ -61,8 +61,11 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead) -> Route {
     if !visit.certificate_covers(host) {
         return refuse(Refusal::WrongAuthority);
     }
-    if core.settings.redirect_to_https && !visit.secure {
-        return Route::Answer(to_https(core, &place, head));
+    if core.settings.redirect_to_https
+        && !visit.secure
+        && let Some(redirect) = to_https(core, &place, head)
+    {
+        return Route::Answer(redirect);
     }
     let target = match place {
         Place::Control => return Route::Control(Place::Control),
@@ -95,6 +98,9 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead) -> Route {
     };
     if permit.is_ambient() && browser::check(&asking(head, websocket), &core.settings.names, &target).is_err() {
         return refuse(Refusal::OtherOrigin);
+    }
+    if let Visitor::Token(token) = &credentials.visitor {
+        core.token_used(token.hash);
     }
     let lease = core.leases.register(permit);
     if path_only == PORT_PROBE { Route::Probe(lease) } else { Route::Relay(lease) }
@@ -161,14 +167,16 @@ fn core_random() -> Option<Secret> {
     Some(Secret::new(bytes))
 }
 
-fn to_https(core: &Core, place: &Place, head: &RequestHead) -> Answer {
+/// The same address by https, where that is its public scheme.
+fn to_https(core: &Core, place: &Place, head: &RequestHead) -> Option<Answer> {
     let names = &core.settings.names;
     let origin = match place {
         Place::Control => names.control.origin(),
         Place::Workspace(target) => names.origin(target),
     };
     let path = String::from_utf8_lossy(head.path_and_query());
-    Answer::new(308, "https").field("Location", format!("{origin}{path}"))
+    let answer = Answer::new(308, "https").field("Location", format!("{origin}{path}"));
+    origin.starts_with("https:").then_some(answer)
 }
 
 /// Whether a dev server might read the path as one under our prefix: `/%2eportway/`, `//.portway/`, `/x/../.portway/` (R8).

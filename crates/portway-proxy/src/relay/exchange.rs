@@ -102,7 +102,7 @@ pub(crate) async fn exchange<B: RequestBody, R: Responder>(
             }
             () = gone.as_mut(), if sent => return Err(Fault::VisitorGone),
             () = &mut deadline, if sent && !head_seen.get() => return Err(Fault::Timeout),
-            () = &mut stalled, if !sent && !head_seen.get() => return Err(Fault::Stalled),
+            () = &mut stalled, if B::HAS_FLOOR && !sent && !head_seen.get() => return Err(Fault::Stalled),
         }
     }
 }
@@ -193,10 +193,9 @@ async fn body<R: Responder>(connection: &mut Connection, responder: &mut R, fram
             }
             Piece::More => {
                 responder.flush().await.map_err(|_| Fault::VisitorGone)?;
-                if let (Some(visitor), Some(left)) = (responder.direct(), decoder.remaining())
+                if let (Some((visitor, progress)), Some(left)) = (responder.direct(), decoder.remaining())
                     && connection.buf.is_empty()
                 {
-                    let progress = Progress::default();
                     let moved = match pump(&connection.io, &visitor, left, &progress).await {
                         Ok(moved) => moved,
                         Err(PumpFault::From(_)) => return Err(Fault::Truncated),

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::pin;
 
 use bytes::BytesMut;
+use portway_core::workspace::Address;
 use portway_http1::{Framing, RequestHead, ResponseHead};
 
 use super::exchange::{Done, Fault, exchange};
@@ -79,7 +80,9 @@ async fn attempt<B: RequestBody, R: Responder>(
             Some(connection) => connection,
             None => match core.dialer.dial(permit, &addresses).await {
                 Ok(connection) => connection,
-                Err(error) => return Ended::Refused(Refusal::Dial(error, port)),
+                Err(error) => {
+                    return Ended::Refused(Refusal::Dial(error, port, permit.workspace().address == Address::Loopback));
+                }
             },
         };
         let outcome =

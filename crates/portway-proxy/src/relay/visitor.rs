@@ -4,6 +4,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use portway_http1::{Fields, Framing, Reject, ResponseHead};
@@ -13,6 +14,9 @@ use crate::io::Duplex;
 
 /// The request body on its way to the dev server.
 pub(crate) trait RequestBody {
+    /// Whether a body that stands still before the response head is cut. HTTP/2 has flow control for that.
+    const HAS_FLOOR: bool;
+
     /// Sends all of it, framed as the request head announced.
     async fn send(&mut self, to: &Duplex, progress: &Progress) -> Result<(), BodyFault>;
 }
@@ -52,8 +56,8 @@ pub(crate) trait Responder {
     /// Writes everything queued.
     async fn flush(&mut self) -> io::Result<()>;
 
-    /// The socket itself, where body bytes may go without another frame around them.
-    fn direct(&self) -> Option<Duplex>;
+    /// The socket itself and what counts its bytes, where body bytes may go without another frame around them.
+    fn direct(&self) -> Option<(Duplex, Rc<Progress>)>;
 
     /// Body bytes that went to [`Responder::direct`] without passing here.
     fn moved(&mut self, bytes: u64);

@@ -79,13 +79,16 @@ impl std::ops::Deref for Addresses {
     }
 }
 
+/// When a name was resolved, and to what.
+type Resolved = (Instant, Arc<[IpAddr]>);
+
 /// What a core dials with.
 #[derive(Debug)]
 pub struct Dialer {
     settings: Shared,
     control: Control,
     tls: Arc<rustls::ClientConfig>,
-    names: RefCell<HashMap<Arc<str>, (Instant, Arc<[IpAddr]>)>>,
+    names: RefCell<HashMap<Arc<str>, Resolved>>,
 }
 
 impl Dialer {
@@ -119,7 +122,11 @@ impl Dialer {
 
     async fn dial_one(&self, ip: IpAddr, permit: &Permit) -> Result<Connection, DialError> {
         let rules = &self.settings.dial;
-        let address = rules.check(ip, permit.port(), is_local(ip)).map_err(DialError::Refused)?;
+        let address = rules.check(ip, permit.port(), is_local(ip)).map_err(|refusal| {
+            let workspace = &permit.workspace().id;
+            tracing::warn!(event = "address-refused", ws_id = %workspace, address = %ip, port = permit.port(), %refusal);
+            DialError::Refused(refusal)
+        })?;
         let limit = self.settings.timeouts.connect;
         let tcp = match timeout(limit, TcpStream::connect(address)).await {
             Ok(Ok(tcp)) => tcp,

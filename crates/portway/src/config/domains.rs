@@ -45,6 +45,9 @@ impl DomainSetting {
     }
 }
 
+/// What `{workspace}.{domain}` opens under .localhost, where 8080 is the gateway itself.
+const LOCALHOST_DEFAULT_PORT: u16 = 3000;
+
 fn is_local(host: &str) -> bool {
     host == "localhost" || host.ends_with(".localhost")
 }
@@ -84,7 +87,10 @@ pub(crate) fn read(r: &mut Reader) -> Vec<DomainSetting> {
         }
         return several;
     }
-    let (Some(name), Some(pattern), Some(default_port)) = (name, pattern, default_port) else { return several };
+    let (Some(name), Some(pattern), Some(mut default_port)) = (name, pattern, default_port) else { return several };
+    if is_local(&name.value) && !r.is_given(&keys::DEFAULT_PORT) {
+        default_port.value = LOCALHOST_DEFAULT_PORT;
+    }
     let public = public.and_then(|public| fitting(r, &name.value, public, &keys::PUBLIC));
     vec![DomainSetting { name: name.value, pattern: pattern.value, public, default_port: default_port.value }]
 }

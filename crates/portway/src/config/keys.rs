@@ -121,7 +121,7 @@ plain listener's. Plain http is refused for every other domain.";
 "Where people log in and see their workspaces. Default: the (first) domain itself, with its scheme and port.";
 
     DEFAULT_PORT = "default_port", Integer, "8080",
-"The port that `{workspace}.{domain}` opens.";
+"The port that `{workspace}.{domain}` opens. Under .localhost the default is 3000: there, 8080 is the gateway itself.";
 
     DOMAINS_NAME = "domains[].name", Text, none("\"code-hub.com\""),
 "As `domain` above.";

@@ -4,12 +4,13 @@ use std::net::IpAddr;
 
 use portway_control::Control as ControlHost;
 use portway_proxy::control::{ControlCall, ControlRequest};
+use portway_sources::Store;
 use tokio::sync::mpsc;
 
 use super::logs::Writer;
 
 /// Answers until every core is gone.
-pub(super) async fn answer(mut calls: mpsc::Receiver<ControlCall>, host: ControlHost, writer: Writer) {
+pub(super) async fn answer(mut calls: mpsc::Receiver<ControlCall>, host: ControlHost, store: Store, writer: Writer) {
     while let Some(call) = calls.recv().await {
         match call {
             ControlCall::Request(call) => {
@@ -23,6 +24,14 @@ pub(super) async fn answer(mut calls: mpsc::Receiver<ControlCall>, host: Control
             ControlCall::Resolve { name, answer } => {
                 tokio::spawn(async move {
                     let _ = answer.send(resolve(&name).await);
+                });
+            }
+            ControlCall::TokenUsed(token) => {
+                let store = store.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = store.touch_token(&token).await {
+                        tracing::debug!(%error, "the use of a token was not noted");
+                    }
                 });
             }
             ControlCall::Log(lines) => writer.send(lines),

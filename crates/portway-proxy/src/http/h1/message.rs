@@ -1,13 +1,13 @@
 //! Bodies over HTTP/1.1: a request's on its way in, a response's on its way out, each framed as its head says.
 
 use std::io;
+use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 use portway_http1::{
     BodyDecoder, CHUNK_END, Fields, Framing, HeadWriter, LAST_CHUNK, Limits, Piece, Reject, RequestHead, ResponseHead,
     Version, write_chunk_head, write_trailers,
 };
-use tokio::time::Instant;
 
 use super::super::edit::{Edit, Edited};
 use super::visitor::Visitor;
@@ -31,6 +31,8 @@ impl<'a> Body<'a> {
 }
 
 impl RequestBody for Body<'_> {
+    const HAS_FLOOR: bool = true;
+
     async fn send(&mut self, to: &Duplex, progress: &Progress) -> Result<(), BodyFault> {
         let chunked = self.framing == Framing::Chunked;
         let mut decoder = BodyDecoder::new(self.framing, &Limits::request());
@@ -187,14 +189,14 @@ impl Responder for Response<'_> {
     async fn flush(&mut self) -> io::Result<()> {
         if !self.out.is_empty() {
             self.visitor.io.write_all(&self.out).await?;
-            self.visitor.written.set(Instant::now());
+            self.visitor.sent.moved.set(self.visitor.sent.moved.get() + self.out.len() as u64);
             self.out.clear();
         }
         Ok(())
     }
 
-    fn direct(&self) -> Option<Duplex> {
-        (!self.chunked).then(|| self.visitor.io.clone())
+    fn direct(&self) -> Option<(Duplex, Rc<Progress>)> {
+        (!self.chunked).then(|| (self.visitor.io.clone(), self.visitor.sent.clone()))
     }
 
     fn moved(&mut self, bytes: u64) {

@@ -3,12 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 
 use crate::io::Duplex;
+use crate::relay::visitor::Progress;
 
 /// Pipelined bytes that are read ahead while a response is under way.
 const AHEAD: usize = 64 * 1024;
@@ -20,14 +22,14 @@ pub(super) struct Visitor {
     pub(super) buf: RefCell<BytesMut>,
     /// The visitor has shut down its sending side.
     pub(super) ended: Cell<bool>,
-    /// When the visitor last took bytes.
-    pub(super) written: Cell<Instant>,
+    /// What the visitor has taken.
+    pub(super) sent: Rc<Progress>,
 }
 
 impl Visitor {
     /// Over a stream from which `first` was read already.
     pub(super) fn new(io: Duplex, first: BytesMut) -> Self {
-        Self { io, buf: RefCell::new(first), ended: Cell::new(false), written: Cell::new(Instant::now()) }
+        Self { io, buf: RefCell::new(first), ended: Cell::new(false), sent: Rc::default() }
     }
 
     /// Reads once into the buffer; 0 is the end of the visitor's side.
@@ -51,13 +53,12 @@ impl Visitor {
                 return;
             }
         }
-        let ended = Instant::now();
         loop {
-            let end = self.written.get().max(ended) + patience;
-            if Instant::now() >= end {
+            let before = self.sent.moved.get();
+            sleep(patience).await;
+            if self.sent.moved.get() == before {
                 return;
             }
-            sleep_until(end).await;
         }
     }
 }
