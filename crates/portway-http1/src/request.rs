@@ -108,10 +108,11 @@ impl RequestHead {
         self.authority.as_ref().map(|range| self.slice(range))
     }
 
-    /// The target without an authority, byte for byte: `/` if the absolute form has no path, `*` in asterisk form, and
-    /// nothing in authority form.
+    /// The target without an authority, byte for byte: `/` if the absolute form has no path (`*` for OPTIONS, RFC 9112
+    /// 3.2.4), `*` in asterisk form, and nothing in authority form.
     pub fn path_and_query(&self) -> &[u8] {
         match self.slice(&self.path_and_query) {
+            b"" if self.form == TargetForm::Absolute && self.method() == b"OPTIONS" => b"*",
             b"" if self.form == TargetForm::Absolute => b"/",
             path => path,
         }

@@ -295,6 +295,7 @@ fn an_absolute_target_agrees_with_host() {
     assert_eq!(head.path_and_query(), b"/");
     let head = request("OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(head.form(), TargetForm::Absolute);
+    assert_eq!(head.path_and_query(), b"*", "it asks about the server (RFC 9112 3.2.4)");
     for host in ["b", "a:80", "aa"] {
         refuses(format!("GET http://a/ HTTP/1.1\r\nHost: {host}\r\n\r\n"), Rule::HostDiffers);
     }

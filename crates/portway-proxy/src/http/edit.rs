@@ -67,11 +67,11 @@ impl Edit<'_> {
                 | Name::Forwarded
                 | Name::XPortway
                 | Name::Reserved => {}
-                Name::Te => {
-                    if fields.list_contains(Name::Te, "trailers") {
-                        writer.put("TE", "trailers")?;
-                    }
-                }
+                // Nominated by its sender (RFC 9110 10.1.4): what it says is passed on below.
+                Name::Te => {}
+                // HTTP/1.0 cannot be told to go on (RFC 9110 10.1.1).
+                Name::Expect if !head.expects_continue() => {}
+                _ if is_nominated(fields, &field) => {}
                 Name::Cookie => {
                     if let Some(kept) = cookie::strip(field.value, self.settings.control_cookie.as_ref()) {
                         writer.put(field.name, &kept)?;
@@ -81,8 +81,6 @@ impl Edit<'_> {
                 Name::Authorization if field.value.windows(TOKEN.len()).any(|part| part == TOKEN) => {}
                 Name::Origin => writer.put(field.name, self.inward(field.value, field.value))?,
                 Name::Referer => writer.put(field.name, self.inward(origin_part(field.value), field.value))?,
-                // The handshake's own fields are end to end for WebSocket.
-                _ if is_nominated(fields, &field) => {}
                 _ => writer.copy(field),
             }
         }
@@ -94,6 +92,9 @@ impl Edit<'_> {
         if self.upgrade {
             writer.put("Connection", "Upgrade")?;
             writer.put("Upgrade", "websocket")?;
+        } else if fields.list_contains(Name::Te, "trailers") {
+            writer.put("Connection", "TE")?;
+            writer.put("TE", "trailers")?;
         }
         let mut text = String::with_capacity(64);
         let _ = write!(text, "{}", self.peer);

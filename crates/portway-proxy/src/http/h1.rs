@@ -103,7 +103,9 @@ async fn read_head(core: &Core, visitor: &Visitor, parser: &mut HeadParser) -> R
 
 async fn serve_one(core: &Rc<Core>, visit: &Visit, visitor: &Visitor, head: &RequestHead) -> Next {
     let record = core.ledger.open(visit, head);
-    let keep = head.keep_alive() && !core.is_draining();
+    // What follows a CONNECT or a WebSocket handshake may be meant for a tunnel: unless there is one, it is nobody's (R41, R64).
+    let tunnels = head.method() == b"CONNECT" || head.upgrade_websocket();
+    let keep = head.keep_alive() && !tunnels && !core.is_draining();
     let has_body = head.framing() != Framing::None;
     match route(core, visit, head) {
         Route::Answer(answer) => own_answer(core, visit, visitor, head, record, answer, keep && !has_body).await,

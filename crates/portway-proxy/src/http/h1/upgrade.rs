@@ -30,6 +30,7 @@ pub(super) async fn switch(
     let accepted =
         fields.get(Name::SecWebsocketAccept) == head.fields().get(Name::SecWebsocketKey).map(accept_value).as_deref();
     if !accepted
+        || fields.repeated(Name::SecWebsocketAccept)
         || !fields.list_contains(Name::Upgrade, "websocket")
         || !fields.list_contains(Name::Connection, "upgrade")
     {
