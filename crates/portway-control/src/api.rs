@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::app::{App, Login, Peer, not_logged_in};
 use crate::ports::{self, Wanted, unfit};
-use crate::reply::{self, Answer, Refusal};
+use crate::reply::{self, Answer, Refusal, sentence};
 use crate::tokens::{self, LIFETIME_DEFAULT_S, NewToken};
 
 /// The body of a PUT: the whole of a port's configuration. What is left out is its default.
@@ -160,7 +160,12 @@ fn read<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Refusal> {
         Ok(Json(body)) => return Ok(body),
         Err(rejection) => rejection,
     };
-    Err(Refusal::new(rejection.status(), "bad-request", "That request is not complete", rejection.body_text()))
+    Err(Refusal::new(
+        rejection.status(),
+        "bad-request",
+        "That request is not complete",
+        sentence(&rejection.body_text()),
+    ))
 }
 
 /// A port in its one canonical spelling.
@@ -172,7 +177,7 @@ fn port_number(text: &str) -> Result<u16, Refusal> {
 
 impl PortBody {
     fn wanted(self) -> Result<Wanted, Refusal> {
-        let bad = |text| unfit("bad-value", text);
+        let bad = |text: String| unfit("bad-value", sentence(&text));
         Ok(Wanted {
             level: self.level.parse().map_err(bad)?,
             users: self.users.iter().map(|user| UserId::from(user.trim().to_ascii_lowercase())).collect(),

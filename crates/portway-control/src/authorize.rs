@@ -74,13 +74,13 @@ pub(crate) async fn authorize(
     let Ok(Query(ask)) = ask else { return Err(incomplete()) };
     let ask = ask.check(&app.settings.names)?;
     let Some(me) = app.login(&headers).await? else {
-        return see_other(&login_url(&app, &ask.path()));
+        return see_other(&login_url(&app, &ask.path()), "log-in");
     };
     let basis = decide(&app, &me, &ask, peer).await?;
     if !may_pass_silently(&app, &me, &ask, &basis).await? {
         return consent_page(&app, &me, &ask);
     }
-    see_other(&issue(&app, &me, &ask, peer).await?)
+    see_other(&issue(&app, &me, &ask, peer).await?, "ticket")
 }
 
 /// `POST /.portway/consent`: the visitor agrees to be known to the owner of a workspace that is not theirs (R15).
@@ -93,7 +93,7 @@ pub(crate) async fn consent(
     let Ok(Form(ask)) = ask else { return Err(incomplete()) };
     let ask = ask.check(&app.settings.names)?;
     let Some(me) = app.login(&headers).await? else {
-        return see_other(&login_url(&app, &ask.path()));
+        return see_other(&login_url(&app, &ask.path()), "log-in");
     };
     decide(&app, &me, &ask, peer).await?;
     app.store.add_consent(&me.user, &ask.target.workspace, ask.target.port).await?;

@@ -51,7 +51,7 @@ pub(crate) async fn callback(
             app.audit("session", Some(&redeemed.user), Some(&target.host), peer, "").await;
             let origin = app.settings.names.origin(&target);
             // The nonce stays until it ends by itself: several tabs of a restored window log in with the same one.
-            let mut response = see_other(&format!("{origin}{}", return_to::or_root(&redeemed.return_to)))?;
+            let mut response = see_other(&format!("{origin}{}", return_to::or_root(&redeemed.return_to)), "logged-in")?;
             set_cookie(&mut response, &cookie::ours(cookie::SESSION, &session.text(), lifetime));
             Ok(response)
         }

@@ -17,7 +17,7 @@ use crate::app::{App, Login, Peer};
 use crate::login::{begin, login_url};
 use crate::pages::{HomePage, Notice, Onward};
 use crate::ports::{self, Wanted, unfit};
-use crate::reply::{Answer, Refusal, page, see_other};
+use crate::reply::{Answer, Refusal, because, page, see_other, sentence};
 use crate::tokens::{self, NewToken};
 
 const HOME: &str = "/.portway/";
@@ -34,7 +34,7 @@ pub(crate) async fn home(
     headers: HeaderMap,
     done: Result<Query<Done>, QueryRejection>,
 ) -> Answer {
-    let Some(me) = app.login(&headers).await? else { return see_other(&login_url(&app, HOME)) };
+    let Some(me) = app.login(&headers).await? else { return see_other(&login_url(&app, HOME), "log-in") };
     let Query(Done { done }) = done.unwrap_or_default();
     let notice = done_text(&done).map(|text| Notice { good: true, text: text.to_owned() });
     show(&app, &me, StatusCode::OK, notice, None).await
@@ -63,9 +63,9 @@ pub(crate) async fn ports(
     headers: HeaderMap,
     Form(form): Form<PortForms>,
 ) -> Answer {
-    let Some(me) = app.login(&headers).await? else { return see_other(&login_url(&app, HOME)) };
+    let Some(me) = app.login(&headers).await? else { return see_other(&login_url(&app, HOME), "log-in") };
     match change_port(&app, &me, peer, &form).await {
-        Ok(anchor) => see_other(&app.url(&format!("{HOME}?done={}#{anchor}", done_name(&form.r#do)))),
+        Ok(anchor) => see_other(&app.url(&format!("{HOME}?done={}#{anchor}", done_name(&form.r#do))), "changed"),
         Err(refusal) => again(&app, &me, refusal).await,
     }
 }
@@ -125,7 +125,7 @@ pub(crate) async fn create_token(
     headers: HeaderMap,
     Form(form): Form<TokenForm>,
 ) -> Answer {
-    let Some(me) = app.login(&headers).await? else { return see_other(&login_url(&app, HOME)) };
+    let Some(me) = app.login(&headers).await? else { return see_other(&login_url(&app, HOME), "log-in") };
     let made = async {
         let days: u64 =
             form.days.parse().map_err(|_| unfit("bad-value", "Choose how long the token lives.".to_owned()))?;
@@ -155,10 +155,10 @@ pub(crate) async fn revoke_token(
     headers: HeaderMap,
     Form(form): Form<RevokeForm>,
 ) -> Answer {
-    let Some(me) = app.login(&headers).await? else { return see_other(&login_url(&app, HOME)) };
+    let Some(me) = app.login(&headers).await? else { return see_other(&login_url(&app, HOME), "log-in") };
     // One that is already gone is what was wanted.
     tokens::revoke(&app, &me, peer, &form.id).await?;
-    see_other(&app.url(&format!("{HOME}?done=revoked#tokens")))
+    see_other(&app.url(&format!("{HOME}?done=revoked#tokens")), "changed")
 }
 
 #[derive(Deserialize)]
@@ -175,7 +175,7 @@ pub(crate) async fn password(
     headers: HeaderMap,
     Form(form): Form<PasswordForm>,
 ) -> Answer {
-    let Some(me) = app.login(&headers).await? else { return see_other(&login_url(&app, HOME)) };
+    let Some(me) = app.login(&headers).await? else { return see_other(&login_url(&app, HOME), "log-in") };
     let old = app.store.user(&me.user).await?.and_then(|row| row.password);
     if old.is_some() {
         app.admit_attempt(peer, Some(&me.user))?;
@@ -197,7 +197,7 @@ pub(crate) async fn password(
     };
     app.commit(change).await?;
     app.audit("password.set", Some(&me.user), None, peer, "").await;
-    let mut response = see_other(&app.url(&format!("{HOME}?done=password#account")))?;
+    let mut response = see_other(&app.url(&format!("{HOME}?done=password#account")), "changed")?;
     begin(&app, &headers, &me.user, &mut response).await?;
     Ok(response)
 }
@@ -214,7 +214,7 @@ pub(crate) async fn open(
     headers: HeaderMap,
     form: Result<Query<OpenForm>, QueryRejection>,
 ) -> Answer {
-    let Some(me) = app.login(&headers).await? else { return see_other(&login_url(&app, HOME)) };
+    let Some(me) = app.login(&headers).await? else { return see_other(&login_url(&app, HOME), "log-in") };
     let Ok(Query(form)) = form else { return Err(Refusal::bad_request("It needs a workspace and a port.")) };
     let url = port_number(&form.port).and_then(|port| {
         let number = PortForm::Number { port, tls: false };
@@ -233,9 +233,7 @@ async fn again(app: &App, me: &Login, refusal: Refusal) -> Answer {
         return Err(refusal);
     }
     let notice = Notice { good: false, text: refusal.text.into_owned() };
-    let mut response = show(app, me, refusal.status, Some(notice), None).await?;
-    response.headers_mut().insert("portway-reason", http::HeaderValue::from_static(refusal.reason));
-    Ok(response)
+    Ok(because(refusal.reason, show(app, me, refusal.status, Some(notice), None).await?))
 }
 
 async fn show(app: &App, me: &Login, status: StatusCode, notice: Option<Notice>, new_token: Option<&str>) -> Answer {
@@ -265,13 +263,6 @@ fn parsed<T: FromStr<Err = String>>(text: &str) -> Result<T, Refusal> {
 /// A choice where empty means the default.
 fn chosen<T: FromStr<Err = String>>(text: &str) -> Result<Option<T>, Refusal> {
     if text.is_empty() { Ok(None) } else { parsed(text).map(Some) }
-}
-
-/// An error text as a sentence.
-fn sentence(text: &str) -> String {
-    let mut chars = text.chars();
-    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", chars.as_str())
 }
 
 fn done_name(form: &str) -> &'static str {

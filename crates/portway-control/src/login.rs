@@ -19,7 +19,7 @@ use crate::LoginLinkError;
 use crate::app::{App, Carried, Peer, carried, fresh_secret};
 use crate::authorize::{self, Ask};
 use crate::pages::{LinkPage, LoginPage, Onward};
-use crate::reply::{Answer, Refusal, page, see_other, set_cookie};
+use crate::reply::{Answer, Refusal, because, page, see_other, set_cookie};
 
 /// How long a one-time link may be used, in seconds.
 pub(crate) const LINK_LIFETIME_S: u64 = 600;
@@ -44,7 +44,7 @@ pub(crate) async fn form(
     let next = next.map(|Query(next)| next.next).unwrap_or_default();
     let next = checked_next(&next);
     if app.login(&headers).await?.is_some() {
-        return see_other(&app.url(next));
+        return see_other(&app.url(next), "logged-in");
     }
     show_form(&app, StatusCode::OK, "", next, None)
 }
@@ -84,7 +84,7 @@ pub(crate) async fn attempt(
     }
     app.forgive_attempt(peer, counted);
     app.audit("login", Some(&name), None, peer, "password").await;
-    let mut response = if next == HOME { see_other(&app.url(HOME))? } else { onward(&app, next)? };
+    let mut response = if next == HOME { see_other(&app.url(HOME), "logged-in")? } else { onward(&app, next)? };
     begin(&app, &headers, &name, &mut response).await?;
     Ok(response)
 }
@@ -123,7 +123,7 @@ pub(crate) async fn take_link(
     };
     app.forgive_attempt(peer, None);
     app.audit("login", Some(&user), None, peer, "link").await;
-    let mut response = see_other(&app.url(HOME))?;
+    let mut response = see_other(&app.url(HOME), "logged-in")?;
     begin(&app, &headers, &user, &mut response).await?;
     Ok(response)
 }
@@ -139,7 +139,7 @@ pub(crate) async fn logout(
         app.commit(async move { store.end_login(&login.hash).await }).await?;
         app.audit("logout", Some(&login.user), None, peer, "").await;
     }
-    let mut response = see_other(&app.url("/.portway/login"))?;
+    let mut response = see_other(&app.url("/.portway/login"), "logged-out")?;
     set_cookie(&mut response, &cookie::ours(cookie::LOGIN, "", 0));
     Ok(response)
 }
@@ -178,11 +178,8 @@ pub(crate) fn login_url(app: &App, next: &str) -> String {
 
 fn show_form(app: &App, status: StatusCode, name: &str, next: &str, error: Option<&str>) -> Answer {
     let towards = towards(&app.settings.names, next);
-    let mut response = page(status, &LoginPage { name, next, towards: towards.as_deref(), error })?;
-    if error.is_some() {
-        response.headers_mut().insert("portway-reason", http::HeaderValue::from_static("bad-credentials"));
-    }
-    Ok(response)
+    let response = page(status, &LoginPage { name, next, towards: towards.as_deref(), error })?;
+    Ok(if error.is_some() { because("bad-credentials", response) } else { response })
 }
 
 /// The page that goes on to a path of ours by itself.

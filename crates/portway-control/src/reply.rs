@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::pages::{self, Message};
 
-/// Names why a refusal was given, for machines.
+/// Says why it is no page that was asked for: what is refused, or where a redirect leads. For machines.
 const REASON: HeaderName = HeaderName::from_static("portway-reason");
 
 /// What a handler gives.
@@ -27,7 +27,7 @@ pub(crate) type Answer = Result<Response, Refusal>;
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
-    /// `Portway-Reason`, and `error` in JSON.
+    /// `Portway-Reason`, and `code` in JSON.
     pub(crate) reason: &'static str,
     pub(crate) title: Cow<'static, str>,
     pub(crate) text: Cow<'static, str>,
@@ -109,9 +109,12 @@ impl Refusal {
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Invalid(_) | StoreError::NotFound { .. } | StoreError::Exists { .. } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-value", "That was not changed", error.to_string())
-            }
+            StoreError::Invalid(_) | StoreError::NotFound { .. } | StoreError::Exists { .. } => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "bad-value",
+                "That was not changed",
+                sentence(&error.to_string()),
+            ),
             StoreError::LoginOver => crate::app::not_logged_in(),
             StoreError::Open { .. }
             | StoreError::NewerSchema { .. }
@@ -142,9 +145,23 @@ pub(crate) fn json(status: StatusCode, value: &impl serde::Serialize) -> Answer 
 }
 
 /// 303 (RFC 9110 15.4.4) to an absolute URL that the caller formatted from a configured origin.
-pub(crate) fn see_other(location: &str) -> Answer {
+pub(crate) fn see_other(location: &str, reason: &'static str) -> Answer {
     let location = HeaderValue::from_str(location).map_err(|error| Refusal::failed(&error))?;
-    Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response())
+    Ok(because(reason, (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()))
+}
+
+/// Gives an answer its `Portway-Reason`. The bare word also stands among its extensions, where the access log finds it.
+pub(crate) fn because(reason: &'static str, mut response: Response) -> Response {
+    response.headers_mut().insert(REASON, HeaderValue::from_static(reason));
+    response.extensions_mut().insert(reason);
+    response
+}
+
+/// An error's text as a sentence.
+pub(crate) fn sentence(text: &str) -> String {
+    let mut chars = text.trim_end_matches('.').chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", chars.as_str())
 }
 
 /// Adds a Set-Cookie line.
@@ -181,18 +198,17 @@ fn body_of(refusal: &Refusal, from: Response, api: bool) -> Response {
     let (mut parts, _) = from.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
     let (kind, body) = if api {
-        let value = serde_json::json!({ "error": refusal.reason, "message": refusal.text });
-        ("application/json", value.to_string())
+        let value = serde_json::json!({ "error": { "code": refusal.reason, "message": refusal.text } });
+        ("application/json", format!("{value}\n"))
     } else {
         let html = Message::of(refusal).render().unwrap_or_else(|_| refusal.title.to_string());
         ("text/html; charset=utf-8", html)
     };
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    parts.headers.insert(REASON, HeaderValue::from_static(refusal.reason));
     if let Some(seconds) = refusal.retry_after {
         parts.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    Response::from_parts(parts, Body::from(body))
+    because(refusal.reason, Response::from_parts(parts, Body::from(body)))
 }
 
 /// What no page of ours needs is forbidden: scripts, frames, other origins.

@@ -47,7 +47,7 @@ pub(crate) fn workspace(app: Arc<App>) -> Router {
 }
 
 async fn to_home(State(app): State<Arc<App>>) -> Answer {
-    see_other(&app.url("/.portway/"))
+    see_other(&app.url("/.portway/"), "home")
 }
 
 async fn nowhere() -> Refusal {

@@ -212,6 +212,9 @@ impl Browser<'_> {
             }
         }
         let (parts, body) = answer.into_parts();
+        let reason = parts.headers.get("portway-reason").map(|value| value.to_str().unwrap());
+        assert_eq!(parts.extensions.get::<&'static str>().copied(), reason, "the log is told what the visitor is told");
+        assert!(parts.status.is_success() || reason.is_some(), "{method} {url} does not say why: {parts:?}");
         Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(body.to_vec()).unwrap() }
     }
 }
@@ -228,6 +231,19 @@ impl Answer {
     pub(crate) fn json(&self) -> serde_json::Value {
         assert_eq!(self.header("content-type"), "application/json", "{}", self.text);
         serde_json::from_str(&self.text).unwrap()
+    }
+
+    /// The code of the API's refusals, as the header says it too; the message is a sentence.
+    pub(crate) fn error(&self) -> String {
+        let value = self.json();
+        let (code, message) = (value["error"]["code"].as_str().unwrap(), value["error"]["message"].as_str().unwrap());
+        assert_eq!(value, serde_json::json!({ "error": { "code": code, "message": message } }));
+        assert_eq!(code, self.reason());
+        assert!(
+            message.ends_with('.') && !message.ends_with("..") && !message.starts_with(char::is_lowercase),
+            "{message}"
+        );
+        code.to_owned()
     }
 
     /// The target of a redirect, or of a page that moves on by itself.

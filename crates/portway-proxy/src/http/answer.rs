@@ -35,12 +35,13 @@ impl Answer {
         self.field("Content-Type", content_type)
     }
 
-    /// An answer of the control runtime.
+    /// An answer of the control runtime. The word of its `Portway-Reason`, where it has one, is a bare extension.
     pub fn from_http(response: http::Response<Bytes>) -> Self {
         let (parts, body) = response.into_parts();
         let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let fields = parts.headers.iter().map(|(name, value)| (name.as_str().to_owned().into(), text(value))).collect();
-        Self { status: parts.status.as_u16(), fields, body, reason: "control" }
+        let reason = parts.extensions.get::<&'static str>().copied().unwrap_or("control");
+        Self { status: parts.status.as_u16(), fields, body, reason }
     }
 
     /// Writes it as HTTP/1.1; without the body for HEAD.
