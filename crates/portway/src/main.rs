@@ -15,6 +15,10 @@ use clap::Parser as _;
 use crate::cli::Cli;
 use crate::output::Failure;
 
+/// Small blocks come and go with every request; docs/benchmarks.md has what this allocator saves.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // Commands and the control side of the gateway run here; the gateway gives each core a runtime of its own.

@@ -85,7 +85,10 @@ pub async fn serve(core: Rc<Core>, visit: Visit, io: impl AsyncRead + AsyncWrite
                 leaving = true;
                 connection.graceful_shutdown();
             }
-            () = idle, if busy.count() == 0 => {
+            () = idle => {
+                if busy.count() > 0 {
+                    continue;
+                }
                 if leaving {
                     break;
                 }
