@@ -3,6 +3,9 @@
 //! This file alone knows status codes, reason words and texts. It is told what happened, never who asked, so that to a
 //! stranger unknown and forbidden look alike (R54).
 
+#[cfg(test)]
+mod tests;
+
 use askama::Template;
 use portway_core::browser::{Once, is_navigation};
 use portway_http1::{Name, Reject, RequestHead};

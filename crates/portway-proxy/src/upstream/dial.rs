@@ -186,10 +186,9 @@ fn is_local(ip: IpAddr) -> bool {
         return true;
     }
     let any: IpAddr = if ip.is_ipv4() { [0, 0, 0, 0].into() } else { [0; 16].into() };
-    let source = UdpSocket::bind((any, 0))
-        .and_then(|socket| socket.connect(SocketAddr::new(ip, 9)).and_then(|()| socket.local_addr()));
-    match source {
-        Ok(source) => source.ip() == ip,
+    let Ok(socket) = UdpSocket::bind((any, 0)) else { return true };
+    match socket.connect(SocketAddr::new(ip, 9)) {
+        Ok(()) => socket.local_addr().is_ok_and(|source| source.ip() == ip),
         // No route: the connection will fail by itself.
         Err(_) => false,
     }
