@@ -25,6 +25,7 @@ use portway_proxy::tls::{CertificateFiles, Certificates, server_config, upstream
 use portway_sources::{Publisher, Store, load_file, watch_file, watch_store};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::commands::check::check_certificates;
 use crate::config::Settings;
 use crate::output::Failure;
 use crate::running::{Claim, Running};
@@ -49,6 +50,14 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
     let bound = bind(&settings)?;
     let first = |at: &[SocketAddr]| at.first().map(SocketAddr::port);
     let names = settings.names(first(&bound.plain_at), first(&bound.tls_at));
+    let mut warnings = settings.warnings.clone();
+    if let Some(tls) = &settings.tls {
+        let mut problems = Vec::new();
+        check_certificates(tls, &names, &mut problems, &mut warnings);
+        if !problems.is_empty() {
+            return Err(Failure::configuration(&problems));
+        }
+    }
     let certificates = certificates(&settings)?;
     let writer = logs::start(&settings.log);
 
@@ -100,7 +109,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
             tracing::info!(event = "listening", listener, %address);
         }
     }
-    for warning in &settings.warnings {
+    for warning in &warnings {
         tracing::warn!(event = "configuration", "{warning}");
     }
     ready.set(true);

@@ -90,7 +90,7 @@ impl From<Problem> for ProblemRow {
 }
 
 /// Whether the files can be used, and speak for every name that is answered over TLS here.
-fn check_certificates(tls: &Tls, names: &Names, problems: &mut Vec<Problem>, warnings: &mut Vec<String>) {
+pub(crate) fn check_certificates(tls: &Tls, names: &Names, problems: &mut Vec<Problem>, warnings: &mut Vec<String>) {
     let mut covered: Vec<String> = Vec::new();
     for files in &tls.certificates {
         let pair = CertificateFiles { cert: files.cert.clone(), key: files.key.clone() };

@@ -1,6 +1,6 @@
 //! The commands, one file each. They change the store; a gateway that runs on it notices by itself.
 
-mod check;
+pub(crate) mod check;
 mod context;
 mod health;
 mod port;
