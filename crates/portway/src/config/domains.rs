@@ -45,8 +45,10 @@ impl DomainSetting {
     }
 }
 
-/// What `{workspace}.{domain}` opens under .localhost, where 8080 is the gateway itself.
-const LOCALHOST_DEFAULT_PORT: u16 = 3000;
+/// What `{workspace}.{domain}` opens: the IDE, except under .localhost, where 8080 is the gateway itself.
+fn usual_port(domain: &str) -> u16 {
+    if is_local(domain) { 3000 } else { 8080 }
+}
 
 fn is_local(host: &str) -> bool {
     host == "localhost" || host.ends_with(".localhost")
@@ -87,12 +89,10 @@ pub(crate) fn read(r: &mut Reader) -> Vec<DomainSetting> {
         }
         return several;
     }
-    let (Some(name), Some(pattern), Some(mut default_port)) = (name, pattern, default_port) else { return several };
-    if is_local(&name.value) && !r.is_given(&keys::DEFAULT_PORT) {
-        default_port.value = LOCALHOST_DEFAULT_PORT;
-    }
+    let (Some(name), Some(pattern)) = (name, pattern) else { return several };
+    let default_port = default_port.map_or_else(|| usual_port(&name.value), |port| port.value);
     let public = public.and_then(|public| fitting(r, &name.value, public, &keys::PUBLIC));
-    vec![DomainSetting { name: name.value, pattern: pattern.value, public, default_port: default_port.value }]
+    vec![DomainSetting { name: name.value, pattern: pattern.value, public, default_port }]
 }
 
 fn read_table(r: &mut Reader, table: &Read<Entries>) -> Option<DomainSetting> {
@@ -106,7 +106,8 @@ fn read_table(r: &mut Reader, table: &Read<Entries>) -> Option<DomainSetting> {
     }
     let name = name?;
     let public = public.and_then(|public| fitting(r, &name.value, public, &keys::DOMAINS_PUBLIC));
-    Some(DomainSetting { name: name.value, pattern: pattern?.value, public, default_port: default_port?.value })
+    let default_port = default_port.map_or_else(|| usual_port(&name.value), |port| port.value);
+    Some(DomainSetting { name: name.value, pattern: pattern?.value, public, default_port })
 }
 
 /// The control host, where configured.

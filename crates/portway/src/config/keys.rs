@@ -120,8 +120,9 @@ plain listener's. Plain http is refused for every other domain.";
     CONTROL = "control", Text, none("\"https://code-hub.com\""),
 "Where people log in and see their workspaces. Default: the (first) domain itself, with its scheme and port.";
 
-    DEFAULT_PORT = "default_port", Integer, "8080",
-"The port that `{workspace}.{domain}` opens. Under .localhost the default is 3000: there, 8080 is the gateway itself.";
+    DEFAULT_PORT = "default_port", Integer, none("8080"),
+"The port that `{workspace}.{domain}` opens. Default: 8080; under .localhost 3000, because there 8080 is the gateway
+itself.";
 
     DOMAINS_NAME = "domains[].name", Text, none("\"code-hub.com\""),
 "As `domain` above.";
@@ -132,7 +133,7 @@ plain listener's. Plain http is refused for every other domain.";
     DOMAINS_PUBLIC = "domains[].public", Text, none("\"https://code-hub.com\""),
 "As `public` above.";
 
-    DOMAINS_DEFAULT_PORT = "domains[].default_port", Integer, "8080",
+    DOMAINS_DEFAULT_PORT = "domains[].default_port", Integer, none("8080"),
 "As `default_port` above.";
 
     TLS_LISTEN = "tls.listen", Texts, "[\"127.0.0.1:8443\", \"[::1]:8443\"]",
