@@ -4,7 +4,7 @@
 //! test drives the gateway as its visitors and dev servers would, and what it sees is bytes.
 //! A failure inside this crate panics, because a test that cannot set its stage has failed.
 //!
-//! Reading order: [`patience`] (how long to wait), [`gateway`] (the process under test),
+//! Reading order: [mod@patience] (how long to wait), [`gateway`] (the process under test),
 //! [`client`] and [`visitor`] (the visitor's side), [`upstream`] (the dev server's side), [`websocket`], [`tls`].
 #![expect(clippy::expect_used, reason = "dev-only crate: a broken test stage is a failed test")]
 
