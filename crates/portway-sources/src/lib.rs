@@ -3,7 +3,7 @@
 //! A source turns what it has into core events; the [`Publisher`] applies them and tells whoever serves requests. Nothing
 //! here knows a socket, a request or a page: this crate's words are rows, files and snapshots.
 //!
-//! Reading order: [`publisher`] (one change, one way), [`store`] (Portway's own state in SQLite), [`file`] (the static
+//! Reading order: [`publisher`] (one change, one way), [`store`] (Portway's own state in SQLite), [mod@file] (the static
 //! workspace file), [`watch`] (what keeps the directory up with both).
 
 pub mod file;
