@@ -176,7 +176,7 @@ struct Seat {
 }
 
 impl Seat {
-    async fn run(self, mut updates: mpsc::Receiver<Update>, mut handed: mpsc::Receiver<Fresh>) {
+    async fn run(mut self, mut updates: mpsc::Receiver<Update>, mut handed: mpsc::Receiver<Fresh>) {
         let core = Rc::new(Core {
             settings: self.settings.clone(),
             directory: self.directory.clone(),
@@ -188,10 +188,12 @@ impl Seat {
             ledger: Ledger::new(self.control.clone(), self.log),
             draining: self.draining.clone(),
         });
+        // Owned by those who accept on them alone, so that a drain closes them.
+        let listeners = [(std::mem::take(&mut self.plain), false), (std::mem::take(&mut self.tls), true)];
         let seat = Rc::new(self);
-        for (listeners, tls) in [(&seat.plain, false), (&seat.tls, true)] {
+        for (listeners, tls) in listeners {
             for listener in listeners {
-                let Ok(listener) = listener.try_clone().and_then(TcpListener::from_std) else { continue };
+                let Ok(listener) = TcpListener::from_std(listener) else { continue };
                 spawn_local(accept(seat.clone(), core.clone(), listener, tls));
             }
         }

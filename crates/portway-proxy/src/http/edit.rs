@@ -133,7 +133,12 @@ impl Edit<'_> {
                         sink(Edited::Changed(field.name, kept.into_bytes().into()));
                     }
                 }
-                Name::Location => match self.outward(field.value) {
+                Name::Refresh => match self.refresh(field.value) {
+                    Some(public) => sink(Edited::Changed(field.name, public.into())),
+                    None => sink(Edited::Kept(field)),
+                },
+                // An origin alone is a URL without a path.
+                Name::Location | Name::AccessControlAllowOrigin => match self.outward(field.value) {
                     Some(public) => sink(Edited::Changed(field.name, public.into())),
                     None => sink(Edited::Kept(field)),
                 },
@@ -194,6 +199,15 @@ impl Edit<'_> {
             }
             Some(Place::Workspace(_) | Place::Control) | None => Cow::Borrowed(value),
         }
+    }
+
+    /// `5; url=http://localhost:{port}/` with the URL as [`Edit::outward`] makes it.
+    fn refresh(&self, value: &[u8]) -> Option<Vec<u8>> {
+        let start = value.windows(4).position(|part| part.eq_ignore_ascii_case(b"url="))? + 4;
+        let (before, url) = value.split_at_checked(start)?;
+        let quote = usize::from(matches!(url.first(), Some(b'"' | b'\'')));
+        let public = self.outward(url.get(quote..)?)?;
+        Some([before, url.get(..quote)?, &public].concat())
     }
 
     /// A redirect to `http://localhost:{port}` as the browser must follow it.

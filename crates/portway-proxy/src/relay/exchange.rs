@@ -101,15 +101,26 @@ pub(crate) async fn exchange<B: RequestBody, R: Responder>(
                 deadline.as_mut().reset(Instant::now() + limits.response_head);
             }
             () = gone.as_mut(), if sent => return Err(Fault::VisitorGone),
-            () = &mut deadline, if sent && !head_seen.get() => return Err(Fault::Timeout),
-            () = &mut stalled, if B::HAS_FLOOR && !sent && !head_seen.get() => return Err(Fault::Stalled),
+            // A branch is let in or not when the waiting begins; the head may have come since, and nothing limits what
+            // follows it.
+            () = &mut deadline, if sent && !head_seen.get() => {
+                if !head_seen.get() {
+                    return Err(Fault::Timeout);
+                }
+            }
+            () = &mut stalled, if B::HAS_FLOOR && !sent && !head_seen.get() => {
+                if !head_seen.get() {
+                    return Err(Fault::Stalled);
+                }
+            }
         }
     }
 }
 
 /// Resolves when a request body has brought less than its floor for a whole period, and it is not the dev server's doing.
 async fn stalled(progress: &Progress, idle: Duration, rate: u64) {
-    let floor = rate.saturating_mul(idle.as_secs()).max(1);
+    let millis = u64::try_from(idle.as_millis()).unwrap_or(u64::MAX);
+    let floor = (rate.saturating_mul(millis) / 1000).max(1);
     let mut before = progress.moved.get();
     let mut next = Instant::now() + idle;
     loop {
