@@ -1,0 +1,230 @@
+//! HTTP/2 requests that no library would send, as raw frames: each is refused, and no dev server is asked (R43).
+
+use portway_testkit::{Recorder, within};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::stage::{Door, private};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("a short frame").to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// One field as a literal without indexing and without Huffman coding (RFC 7541 6.2.2).
+fn literal(name: &[u8], value: &[u8]) -> Vec<u8> {
+    [&[0][..], &string(name), &string(value)].concat()
+}
+
+fn string(text: &[u8]) -> Vec<u8> {
+    // Lengths past 126 take a second byte (RFC 7541 5.1).
+    match u8::try_from(text.len()) {
+        Ok(length) if length < 127 => [&[length][..], text].concat(),
+        _ => {
+            let rest = text.len() - 127;
+            assert!(rest < 1 << 14, "longer than any case needs");
+            let low = u8::try_from(rest & 0x7f).expect("seven bits");
+            let high = u8::try_from(rest >> 7).expect("seven bits");
+            [&[127, low | 0x80, high][..], text].concat()
+        }
+    }
+}
+
+/// The pseudo-fields and the token of an ordinary request; a case replaces, adds or leaves out some.
+struct Block {
+    fields: Vec<(Vec<u8>, Vec<u8>)>,
+    body: Option<&'static [u8]>,
+}
+
+impl Block {
+    fn new(door: &Door) -> Self {
+        let (name, token) = door.auth.trim_end().split_once(": ").expect("a token");
+        let fields = [
+            (":method", "GET"),
+            (":scheme", "http"),
+            (":path", "/one"),
+            (":authority", &door.host),
+            (&name.to_ascii_lowercase(), token),
+        ];
+        let fields = fields.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect();
+        Self { fields, body: None }
+    }
+
+    fn set(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let place = self.fields.iter_mut().find(|(known, _)| known == name.as_bytes()).expect("a known field");
+        place.1 = value.as_ref().to_vec();
+        self
+    }
+
+    fn add(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        self.fields.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
+        self
+    }
+
+    fn without(mut self, name: &str) -> Self {
+        self.fields.retain(|(known, _)| known != name.as_bytes());
+        self
+    }
+
+    fn body(mut self, body: &'static [u8]) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let block: Vec<u8> = self.fields.iter().flat_map(|(name, value)| literal(name, value)).collect();
+        let end = if self.body.is_none() { END_STREAM } else { 0 };
+        let mut bytes = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &frame(HEADERS, END_HEADERS | end, 1, &block)].concat();
+        if let Some(body) = self.body {
+            bytes.extend(frame(DATA, END_STREAM, 1, body));
+        }
+        bytes
+    }
+}
+
+/// How the gateway took it: the status of its answer, or 0 for a reset of the stream or the connection.
+async fn verdict(door: &Door, block: &Block) -> u16 {
+    let mut tcp = TcpStream::connect(door.address).await.expect("connect");
+    tcp.write_all(&block.bytes()).await.expect("send the frames");
+    within("a verdict", async {
+        loop {
+            let mut head = [0; 9];
+            if tcp.read_exact(&mut head).await.is_err() {
+                return 0;
+            }
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; usize::try_from(length).expect("a short frame")];
+            if tcp.read_exact(&mut payload).await.is_err() {
+                return 0;
+            }
+            let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+            match head[3] {
+                HEADERS if stream == 1 => return status(&payload),
+                RST_STREAM if stream == 1 => return 0,
+                GOAWAY => return 0,
+                _ => {}
+            }
+        }
+    })
+    .await
+}
+
+/// The status of a response: it comes first, from the static table or as a literal (RFC 7541 appendix A).
+fn status(block: &[u8]) -> u16 {
+    match block.first() {
+        Some(0x88) => 200,
+        Some(0x89) => 204,
+        Some(0x8a) => 206,
+        Some(0x8b) => 304,
+        Some(0x8c) => 400,
+        Some(0x8d) => 404,
+        Some(0x8e) => 500,
+        // Another, with the name of one of these and its value spelled.
+        _ => 999,
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_refused_and_nobody_is_asked() {
+    let recorder = Recorder::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let (stage, door) = private(recorder.port());
+    // The frames are right: ordinary requests pass.
+    let ordinary = || Block::new(&door).set(":path", "/ordinary");
+    assert_eq!(verdict(&door, &ordinary()).await, 200);
+    assert_eq!(verdict(&door, &ordinary().set(":method", "POST").body(b"hello")).await, 200);
+    // The h2 crate drops a fragment before we see it; it never arrives.
+    assert_eq!(verdict(&door, &ordinary().set(":path", "/ordinary#two")).await, 200);
+    assert!(!recorder.text().contains('#'), "{}", recorder.text());
+
+    let fresh = || Block::new(&door);
+    let smuggled = "x\r\nGET /two HTTP/1.1\r\nHost: a\r\n\r\n";
+    let long = "a".repeat(9000);
+    let cases: Vec<(&str, Block)> = vec![
+        ("CR LF in a value", fresh().add("x-a", smuggled)),
+        ("LF in a value", fresh().add("x-a", "b\nc")),
+        ("CR in a value", fresh().add("x-a", "b\rc")),
+        ("NUL in a value", fresh().add("x-a", "b\0c")),
+        ("a control in a value", fresh().add("x-a", "b\x01c")),
+        ("CR LF in a name", fresh().add("x-a\r\nx-b", "c")),
+        ("a colon in a name", fresh().add("x-a: b", "c")),
+        ("a space in a name", fresh().add("x a", "b")),
+        ("NUL in a name", fresh().add("x\0a", "b")),
+        ("an empty name", fresh().add("", "b")),
+        ("capitals in a name", fresh().add("X-A", "b")),
+        ("a byte past ASCII in a name", fresh().add([b'x', 0xfc], "b")),
+        ("CR LF in the path", fresh().set(":path", "/one HTTP/1.1\r\nX-A: b\r\n\r\n")),
+        ("a space in the path", fresh().set(":path", "/o ne")),
+        ("NUL in the path", fresh().set(":path", "/o\0ne")),
+        ("an empty path", fresh().set(":path", "")),
+        ("a relative path", fresh().set(":path", "one")),
+        ("an absolute path", fresh().set(":path", "http://evil.example/")),
+        ("an asterisk with GET", fresh().set(":path", "*")),
+        ("no path", fresh().without(":path")),
+        ("two paths", fresh().add(":path", "/two")),
+        ("no method", fresh().without(":method")),
+        ("an empty method", fresh().set(":method", "")),
+        ("a space in the method", fresh().set(":method", "GET /two")),
+        ("CR LF in the method", fresh().set(":method", "GET /two HTTP/1.1\r\nX-A: ")),
+        ("two methods", fresh().add(":method", "POST")),
+        ("no scheme", fresh().without(":scheme")),
+        ("CR LF in the authority", fresh().set(":authority", format!("{}\r\nX-A: b", door.host))),
+        ("a space in the authority", fresh().set(":authority", format!("{} x", door.host))),
+        ("user information in the authority", fresh().set(":authority", format!("a@{}", door.host))),
+        ("a path in the authority", fresh().set(":authority", format!("{}/x", door.host))),
+        ("no authority and no host", fresh().without(":authority")),
+        ("another host than the authority", fresh().add("host", "evil.example")),
+        ("two hosts", fresh().add("host", &door.host).add("host", "evil.example")),
+        ("a pseudo-field behind a field", fresh().add("x-a", "b").add(":authority", "evil.example")),
+        ("a pseudo-field that nobody knows", fresh().add(":other", "b")),
+        ("a pseudo-field of responses", fresh().add(":status", "200")),
+        ("an extended CONNECT that was not offered", fresh().set(":method", "CONNECT").add(":protocol", "websocket")),
+        ("Connection", fresh().add("connection", "x-portway-token")),
+        ("Keep-Alive", fresh().add("keep-alive", "timeout=5")),
+        ("Proxy-Connection", fresh().add("proxy-connection", "keep-alive")),
+        (
+            "Transfer-Encoding",
+            fresh()
+                .set(":method", "POST")
+                .add("transfer-encoding", "chunked")
+                .body(b"0\r\n\r\nGET /two HTTP/1.1\r\n\r\n"),
+        ),
+        ("Upgrade", fresh().add("upgrade", "websocket")),
+        ("TE for a coding", fresh().add("te", "gzip")),
+        ("a length of more than there is", fresh().set(":method", "POST").add("content-length", "50").body(b"hello")),
+        ("a length of less than there is", fresh().set(":method", "POST").add("content-length", "2").body(b"hello")),
+        ("a length without a body", fresh().add("content-length", "5")),
+        ("a length that is none", fresh().set(":method", "POST").add("content-length", "5x").body(b"hello")),
+        (
+            "two lengths",
+            fresh().set(":method", "POST").add("content-length", "5").add("content-length", "6").body(b"hello"),
+        ),
+        ("101 fields", (0..101).fold(fresh(), |block, n| block.add(format!("x-{n}"), "v"))),
+        ("more than 32 KiB of fields", (0..4).fold(fresh(), |block, n| block.add(format!("x-{n}"), &long))),
+        ("an expectation", fresh().add("expect", "foo")),
+    ];
+    let mut faults = Vec::new();
+    for (name, block) in &cases {
+        let verdict = verdict(&door, block).await;
+        if verdict == 200 || verdict == 304 || verdict == 204 || verdict == 206 {
+            faults.push(format!("{name}: answered {verdict}"));
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    // A head whose body then failed may have gone out; nothing whole did, and nothing else.
+    let text = recorder.text();
+    let asked: Vec<&str> =
+        text.lines().filter(|line| line.ends_with(" HTTP/1.1") && !line.contains("/ordinary")).collect();
+    assert!(asked.iter().all(|line| *line == "POST /one HTTP/1.1") && asked.len() <= 2, "{asked:?}");
+    assert!(!text.contains("/two") && !text.contains("evil.example"), "{text}");
+    assert!(cases.len() >= 50);
+    stage.gateway.stop();
+}

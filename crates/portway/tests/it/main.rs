@@ -1,0 +1,27 @@
+//! What the real binary does on real sockets: one file for each behaviour, one binary to link.
+//!
+//! Each test starts a gateway of its own and dev servers that play a script; it sees bytes, logs and exit codes, never a
+//! function of ours. `PORTWAY_BIN` names another binary than the one cargo built.
+#![expect(clippy::expect_used, reason = "a stage that cannot be set is a failed test")]
+#![expect(clippy::print_stdout, reason = "how long a change took is worth reading")]
+
+mod changes;
+mod corpus;
+mod dial;
+mod events;
+mod fidelity;
+mod half_close;
+mod http2;
+mod http2_client;
+mod http2_frames;
+mod interim;
+mod pool;
+mod response_edits;
+mod revocation;
+mod secrets;
+mod spoofing;
+mod stage;
+mod stop;
+mod tls;
+mod upstreams;
+mod websocket;
