@@ -15,6 +15,7 @@ mod http2;
 mod http2_client;
 mod http2_frames;
 mod interim;
+mod old_visitors;
 mod pool;
 mod response_edits;
 mod revocation;
