@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use portway_testkit::{Client, Echo, eventually_async};
+use portway_testkit::{Echo, eventually_async};
 
 use crate::stage::{Door, OWNER, WORKSPACE, builder, plan};
 
@@ -61,11 +61,13 @@ async fn the_workspaces_file_is_read_again_and_a_bad_one_changes_nothing() {
     write(record("one"));
     let gateway = builder.start();
     let port = echo.port().to_string();
-    let status = async |id: &str| {
-        let host = format!("{port}-{id}.portway.localhost:{}", gateway.plain().port());
-        let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
-        Client::connect(gateway.plain()).await.round_trip("GET", request).await.status()
+    let address = gateway.plain();
+    let door = |id: &str| {
+        let host = format!("{port}-{id}.portway.localhost:{}", address.port());
+        Door { address, host, auth: String::new(), port: echo.port() }
     };
+    let (one, two) = (door("one"), door("two"));
+    let status = async |id: &str| if id == "one" { one.get("/").await } else { two.get("/").await };
     gateway.run(&["share", "set", "one", &port, "public"]);
     eventually_async("the first workspace", async || status("one").await == 200).await;
 

@@ -23,6 +23,7 @@ mod secrets;
 mod spoofing;
 mod stage;
 mod stop;
+mod streaming;
 mod tls;
 mod upstreams;
 mod websocket;
