@@ -50,15 +50,17 @@ impl Pump {
                 progress.blocked.set(true);
                 self.at += ready!(to.poll_write(cx, rest)).map_err(PumpFault::To)?;
             }
-            progress.blocked.set(false);
             if !self.kept.is_empty() {
                 self.kept = Vec::new();
                 self.at = 0;
             }
             if !self.flushed {
+                // TLS takes what it has no room to send.
+                progress.blocked.set(true);
                 ready!(to.poll_flush(cx)).map_err(PumpFault::To)?;
                 self.flushed = true;
             }
+            progress.blocked.set(false);
             if self.left == 0 {
                 return Poll::Ready(Ok(()));
             }

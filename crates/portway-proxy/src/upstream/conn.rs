@@ -48,8 +48,10 @@ impl Connection {
         }
     }
 
-    /// Notes what the server says about keeping the connection (`Keep-Alive: timeout=5`).
+    /// Notes what the server says about keeping the connection (`Keep-Alive: timeout=5`). Its time begins when it has written
+    /// the response, not when the visitor has read it; the head is the last of it that is known not to be late.
     pub fn learn(&mut self, head: &ResponseHead) {
+        self.idle_since = Instant::now();
         if let Some(value) = head.fields().get(Name::KeepAlive) {
             self.announced = announced_timeout(value);
         }
@@ -57,7 +59,6 @@ impl Connection {
 
     /// Marks the end of an exchange after which the connection is clean.
     pub fn rest(&mut self) {
-        self.idle_since = Instant::now();
         self.reused = true;
     }
 
