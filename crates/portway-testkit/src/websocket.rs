@@ -133,6 +133,11 @@ impl WebSocket {
         self.send(opcode::TEXT, text.as_bytes()).await.expect("send a text frame");
     }
 
+    /// Ends this direction (FIN, or TLS `close_notify`), as a peer does after the close frames. The other may be gone.
+    pub async fn finish(&mut self) {
+        drop(within("half-close", self.stream.shutdown()).await);
+    }
+
     /// The next frame; `None` when the connection ended or was reset between frames.
     pub async fn next(&mut self) -> Option<Frame> {
         within("a frame", self.read_frame()).await
