@@ -52,7 +52,8 @@ impl Edit<'_> {
     pub fn write_request(&self, head: &RequestHead, out: &mut BytesMut) -> Result<(), Reject> {
         let fields = head.fields();
         let mut writer = HeadWriter::request(out, head.method(), head.path_and_query())?;
-        writer.put("Host", self.host())?;
+        let host = self.host();
+        writer.put("Host", &host)?;
         for field in fields.iter() {
             match field.id {
                 Name::Host
@@ -99,7 +100,7 @@ impl Edit<'_> {
         let mut text = String::with_capacity(64);
         let _ = write!(text, "{}", self.peer);
         writer.put("X-Forwarded-For", &text)?;
-        writer.put("X-Forwarded-Host", self.host())?;
+        writer.put("X-Forwarded-Host", &host)?;
         writer.put("X-Forwarded-Proto", self.scheme().as_str())?;
         writer.finish();
         Ok(())
