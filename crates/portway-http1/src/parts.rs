@@ -37,24 +37,34 @@ impl RequestHead {
         limits: &Limits,
     ) -> Result<Self, Reject> {
         let parts = Parts::read(authority, fields, limits)?;
-        let mut buf = BytesMut::with_capacity(parts.bytes + target.len() + 64);
-        let mut head = HeadWriter::request(&mut buf, method, target)?;
-        head.put(b"Host", parts.authority)?;
-        for (name, value) in &parts.fields {
-            head.put(name, value)?;
-        }
-        head.finish();
-        let parsed = HeadParser::new(limits.clone()).request(&mut buf)?;
-        let mut request = parsed.ok_or(Rule::Truncated)?;
-        if request.form() == TargetForm::Absolute {
-            return Err(Rule::TargetForm.into());
-        }
+        let mut request = parts.request(method, target, &[], limits)?;
         match (request.framing, has_body) {
             (Framing::None, true) => request.framing = Framing::Chunked,
             (Framing::Length(1..), false) => return Err(Rule::LengthDiffers.into()),
             _ => {}
         }
         Ok(request)
+    }
+
+    /// The HTTP/1.1 handshake that an extended CONNECT for `websocket` stands for (RFC 8441 5): a GET with the fields of
+    /// a handshake and with `key`, which HTTP/2 has none of, as its `Sec-WebSocket-Key`. What the visitor sent under that
+    /// name means nothing there and goes.
+    ///
+    /// # Errors
+    /// As [`RequestHead::from_parts`]; a field that frames a body is a [`Rule::ConnectionField`], for a tunnel has none.
+    pub fn websocket_from_parts<'a>(
+        target: &[u8],
+        authority: &[u8],
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        key: &[u8],
+        limits: &Limits,
+    ) -> Result<Self, Reject> {
+        let fields = fields.filter(|(name, _)| Name::of(name) != Name::SecWebsocketKey);
+        let parts = Parts::read(authority, fields, limits)?;
+        let handshake: [(&[u8], &[u8]); 3] =
+            [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"), (b"Sec-WebSocket-Key", key)];
+        let request = parts.request(b"GET", target, &handshake, limits)?;
+        if request.upgrade_websocket() { Ok(request) } else { Err(Rule::ConnectionField.into()) }
     }
 }
 
@@ -119,5 +129,27 @@ impl<'a: 'b, 'b> Parts<'a, 'b> {
             return Err(Rule::HostMissing);
         }
         Ok(parts)
+    }
+
+    /// Writes the parts as bytes, with `more` fields after Host, and reads them back.
+    fn request(
+        &self,
+        method: &[u8],
+        target: &[u8],
+        more: &[(&[u8], &[u8])],
+        limits: &Limits,
+    ) -> Result<RequestHead, Reject> {
+        let mut buf = BytesMut::with_capacity(self.bytes + target.len() + 192);
+        let mut head = HeadWriter::request(&mut buf, method, target)?;
+        head.put(b"Host", self.authority)?;
+        for (name, value) in more {
+            head.put(name, value)?;
+        }
+        for (name, value) in &self.fields {
+            head.put(name, value)?;
+        }
+        head.finish();
+        let request = HeadParser::new(limits.clone()).request(&mut buf)?.ok_or(Rule::Truncated)?;
+        if request.form() == TargetForm::Absolute { Err(Rule::TargetForm.into()) } else { Ok(request) }
     }
 }

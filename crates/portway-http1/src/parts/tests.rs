@@ -151,3 +151,42 @@ fn an_expectation_is_read_from_parts_too() {
     assert!(get(&[("expect", "100-continue")]).unwrap().expects_continue());
     assert_eq!(get(&[("expect", "x")]).err(), Some(Rule::Expectation));
 }
+
+#[test]
+fn an_extended_connect_becomes_the_handshake_it_stands_for() {
+    let fields = [
+        ("origin", "https://a.example"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "the visitor's"),
+        ("sec-websocket-protocol", "vite-hmr"),
+        ("cookie", "a=1"),
+        ("cookie", "b=2"),
+    ];
+    let build = |target: &str, fields: &[Pair<'_>]| {
+        let fields = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let limits = Limits::request();
+        RequestHead::websocket_from_parts(target.as_bytes(), b"a.example", fields, b"our+key==", &limits)
+            .map_err(|reject| reject.rule)
+    };
+    let head = build("/hmr?token=x", &fields).unwrap();
+    assert!(head.upgrade_websocket());
+    assert_eq!((head.method(), head.target(), head.framing()), (&b"GET"[..], &b"/hmr?token=x"[..], Framing::None));
+    let expected = [
+        ("Host", "a.example"),
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Key", "our+key=="),
+        ("origin", "https://a.example"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-protocol", "vite-hmr"),
+        ("cookie", "a=1; b=2"),
+    ];
+    assert_eq!(pairs(head.fields()), expected.map(|(n, v)| (n.into(), v.into())));
+
+    for field in [("connection", "x"), ("upgrade", "websocket"), ("content-length", "0"), ("content-length", "5")] {
+        assert_eq!(build("/", &[field]).err(), Some(Rule::ConnectionField), "{field:?}");
+    }
+    for target in ["", "http://a.example/", "*", "a:1"] {
+        assert!(build(target, &[]).is_err(), "{target}");
+    }
+}
