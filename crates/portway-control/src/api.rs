@@ -29,11 +29,12 @@ pub(crate) struct PortBody {
     users: BTreeSet<String>,
     profile: Option<String>,
     scheme: Option<String>,
+    cors: Option<String>,
 }
 
 impl Default for PortBody {
     fn default() -> Self {
-        Self { level: "owner".to_owned(), users: BTreeSet::new(), profile: None, scheme: None }
+        Self { level: "owner".to_owned(), users: BTreeSet::new(), profile: None, scheme: None, cors: None }
     }
 }
 
@@ -183,6 +184,7 @@ impl PortBody {
             users: self.users.iter().map(|user| UserId::from(user.trim().to_ascii_lowercase())).collect(),
             profile: self.profile.map(|text| text.parse()).transpose().map_err(bad)?,
             scheme: self.scheme.map(|text| text.parse()).transpose().map_err(bad)?,
+            cors: self.cors.map(|text| text.parse()).transpose().map_err(bad)?,
         })
     }
 }

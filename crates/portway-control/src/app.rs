@@ -4,9 +4,10 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, StatusCode, header};
+use portway_core::Timestamp;
 use portway_core::cookie::{self, Found};
 use portway_core::host::Target;
 use portway_core::secret::{Secret, SecretHash};
@@ -77,6 +78,11 @@ pub(crate) fn carried(headers: &HeaderMap, name: &str) -> Carried {
         Found::One(value) => Secret::read(value).map_or(Carried::Unusable, Carried::One),
         Found::Many => Carried::Unusable,
     }
+}
+
+/// The wall clock, in seconds.
+pub(crate) fn now() -> Timestamp {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// 256 fresh random bits.

@@ -11,17 +11,22 @@ use axum::extract::{Query, State};
 use axum::{Extension, Form};
 use http::{HeaderMap, StatusCode};
 use portway_core::access::{self, Basis};
-use portway_core::host::{Names, Place, Target};
+use portway_core::host::{Names, Target};
 use portway_core::return_to;
-use portway_core::secret::SecretHash;
+use portway_core::secret::{Secret, SecretHash};
 use portway_core::ticket::Ticket;
 use serde::Deserialize;
 
 use crate::app::{App, Login, Peer, fresh_secret};
+use crate::chain::{self, Chain, Siblings};
 use crate::guard;
 use crate::login::login_url;
 use crate::pages::{ConsentPage, Onward};
 use crate::reply::{Answer, Refusal, page, see_other};
+use crate::siblings;
+
+/// How many siblings one row of redirects takes along: with more, a page stands between.
+const REDIRECTED_MAX: usize = 5;
 
 /// What a workspace host asks for, as it stands in the query.
 #[derive(Clone, Debug, Deserialize)]
@@ -48,7 +53,7 @@ impl Ask {
     pub(crate) fn check(&self, names: &Names) -> Result<Checked, Refusal> {
         let refuse = || Refusal::bad_request("Open the address of your workspace's port again to get a new one.");
         Ok(Checked {
-            target: target_of(names, &self.host).ok_or_else(refuse)?,
+            target: names.target_of(&self.host).ok_or_else(refuse)?,
             return_to: return_to::or_root(&self.return_to).to_owned(),
             challenge: SecretHash::read(self.ch.as_bytes()).ok_or_else(refuse)?,
         })
@@ -63,24 +68,53 @@ impl Checked {
     }
 }
 
-/// `GET /.portway/authorize?host=&return=&ch=`.
+/// `GET /.portway/authorize?host=&return=&ch=`, and once more with `met=` when its siblings have been asked.
 pub(crate) async fn authorize(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     ask: Result<Query<Ask>, QueryRejection>,
+    siblings: Result<Query<Siblings>, QueryRejection>,
 ) -> Answer {
     guard::top_level(&headers).map_err(|_| not_a_navigation())?;
-    let Ok(Query(ask)) = ask else { return Err(incomplete()) };
-    let ask = ask.check(&app.settings.names)?;
+    let (Ok(Query(ask)), Ok(Query(siblings))) = (ask, siblings) else { return Err(incomplete()) };
+    let names = &app.settings.names;
+    let mut chain = Chain::read(names, &ask, &siblings)?;
     let Some(me) = app.login(&headers).await? else {
-        return see_other(&login_url(&app, &ask.path()), "log-in");
+        return see_other(&login_url(&app, &chain.ask.path()), "log-in");
     };
-    let basis = decide(&app, &me, &ask, peer).await?;
-    if !may_pass_silently(&app, &me, &ask, &basis).await? {
-        return consent_page(&app, &me, &ask);
+    let basis = decide(&app, &me, &chain.ask, peer).await?;
+    if !may_pass_silently(&app, &me, &chain.ask, &basis).await? {
+        return consent_page(&app, &me, &chain.ask);
     }
-    see_other(&issue(&app, &me, &ask, peer).await?, "ticket")
+    if chain.met.is_empty() {
+        chain.ahead = siblings::of(&app, &me, &chain.ask).await?;
+        if !chain.ahead.is_empty() {
+            return see_other(&chain.next_step(names), "siblings");
+        }
+    }
+    let mut tickets = Vec::new();
+    for (target, challenge) in &chain.met {
+        let one = Checked { target: target.clone(), return_to: "/".to_owned(), challenge: *challenge };
+        // A sibling never spoils the visit: what may not be opened, or not silently, is left out.
+        let basis = access::user_may(&app.world(), &app.settings.rules, target, &me.user);
+        if let Ok(basis) = basis
+            && may_pass_silently(&app, &me, &one, &basis).await?
+        {
+            tickets.push((one.target.clone(), issue(&app, &me, &one, peer).await?));
+        }
+    }
+    if !app.tickets.admit(&(me.hash, chain.ask.target.host.clone()), Instant::now()) {
+        app.audit("ticket.limited", Some(&me.user), Some(&chain.ask.target.host), peer, "").await;
+        return Err(going_in_circles(&app, &chain.ask));
+    }
+    tickets.push((chain.ask.target.clone(), issue(&app, &me, &chain.ask, peer).await?));
+    let to = chain::callback_url(names, &tickets)?;
+    if chain.met.len() > REDIRECTED_MAX {
+        // Browsers give up after twenty redirects in a row; a page begins the count anew.
+        return page(StatusCode::OK, &Onward { to: &to, place: &chain.ask.target.host });
+    }
+    see_other(&to, "ticket")
 }
 
 /// `POST /.portway/consent`: the visitor agrees to be known to the owner of a workspace that is not theirs (R15).
@@ -98,8 +132,7 @@ pub(crate) async fn consent(
     decide(&app, &me, &ask, peer).await?;
     app.store.add_consent(&me.user, &ask.target.workspace, ask.target.port).await?;
     app.audit("consent", Some(&me.user), Some(&ask.target.host), peer, "").await;
-    let to = issue(&app, &me, &ask, peer).await?;
-    page(StatusCode::OK, &Onward { to: &to, place: &ask.target.host })
+    page(StatusCode::OK, &Onward { to: &app.url(&ask.path()), place: &ask.target.host })
 }
 
 /// Asks core; every no is the same page, whatever the reason, which only the audit learns (R54).
@@ -118,7 +151,7 @@ async fn decide(app: &App, me: &Login, ask: &Checked, peer: Peer) -> Result<Basi
 }
 
 /// Owners need no consent to visit themselves, others need it once for a port.
-async fn may_pass_silently(app: &App, me: &Login, ask: &Checked, basis: &Basis) -> Result<bool, Refusal> {
+pub(crate) async fn may_pass_silently(app: &App, me: &Login, ask: &Checked, basis: &Basis) -> Result<bool, Refusal> {
     match basis {
         Basis::Owner(_) => Ok(true),
         Basis::Shared(_) | Basis::Public | Basis::Token(_) => {
@@ -127,13 +160,9 @@ async fn may_pass_silently(app: &App, me: &Login, ask: &Checked, basis: &Basis) 
     }
 }
 
-/// Makes the ticket and gives the URL that redeems it.
-async fn issue(app: &App, me: &Login, ask: &Checked, peer: Peer) -> Result<String, Refusal> {
+/// Makes a ticket.
+async fn issue(app: &App, me: &Login, ask: &Checked, peer: Peer) -> Result<Secret, Refusal> {
     let host = &ask.target.host;
-    if !app.tickets.admit(&(me.hash, host.clone()), Instant::now()) {
-        app.audit("ticket.limited", Some(&me.user), Some(host), peer, "").await;
-        return Err(going_in_circles(app, ask));
-    }
     let secret = fresh_secret()?;
     let ticket = Ticket {
         host: host.clone(),
@@ -145,7 +174,7 @@ async fn issue(app: &App, me: &Login, ask: &Checked, peer: Peer) -> Result<Strin
     };
     app.store.add_ticket(&secret.hash(), &ticket).await?;
     app.audit("ticket", Some(&me.user), Some(host), peer, "").await;
-    Ok(format!("{}/.portway/callback?t={}", app.settings.names.origin(&ask.target), secret.text()))
+    Ok(secret)
 }
 
 fn consent_page(app: &App, me: &Login, ask: &Checked) -> Answer {
@@ -165,17 +194,6 @@ fn consent_page(app: &App, me: &Login, ask: &Checked) -> Answer {
     )
 }
 
-/// The target of a canonical host name: one that stands without a port and reads back to itself.
-fn target_of(names: &Names, host: &str) -> Option<Target> {
-    names.domains.iter().find_map(|domain| {
-        let authority = format!("{host}:{}", domain.port);
-        match names.parse(authority.as_bytes()) {
-            Ok(Place::Workspace(target)) if target.host == host => Some(target),
-            Ok(Place::Workspace(_) | Place::Control) | Err(_) => None,
-        }
-    })
-}
-
 /// Percent-encodes all but unreserved characters (RFC 3986 2.3).
 pub(crate) fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
@@ -189,7 +207,7 @@ pub(crate) fn encode(text: &str) -> String {
     encoded
 }
 
-fn incomplete() -> Refusal {
+pub(crate) fn incomplete() -> Refusal {
     Refusal::bad_request("Open the address of your workspace's port again to get a new one.")
 }
 

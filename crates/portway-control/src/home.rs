@@ -54,6 +54,8 @@ pub(crate) struct PortForms {
     profile: String,
     #[serde(default)]
     scheme: String,
+    #[serde(default)]
+    cors: String,
 }
 
 /// `POST /.portway/ports`: every form about a port.
@@ -98,6 +100,7 @@ async fn change_port(app: &App, me: &Login, peer: Peer, form: &PortForms) -> Res
         "settings" => {
             wanted.profile = chosen(&form.profile)?;
             wanted.scheme = chosen(&form.scheme)?;
+            wanted.cors = chosen(&form.cors)?;
         }
         "remove" => {
             ports::remove(app, me, peer, &workspace, port).await?;

@@ -1,22 +1,27 @@
 //! Portway's control host: the authoriser, login, the home page and its API; and the few paths of ours on workspace hosts.
 //!
 //! It answers whole small requests and touches no upstream. Reading order: [`Control::handle`] lets a request past `guard`
-//! into one of two tables in `routes`; `login` makes logins, `authorize` turns one into a ticket, `callback` turns that
-//! into a host session; `home` and `api` are two doors to `ports` and `tokens`; `reply` gives every answer its headers.
+//! into one of two tables in `routes`; `login` makes logins, `authorize` turns one into tickets, for the port asked for and its `siblings`, and
+//! `callback` turns each into a host session; `home` and `api` are two doors to `ports` and `tokens`; `reply` gives every answer its headers.
 
 mod api;
 mod app;
 mod authorize;
 mod callback;
+mod chain;
+mod embed;
 mod guard;
 mod home;
+mod join;
 mod limiter;
 mod login;
 mod pages;
 pub mod password;
+mod paths;
 mod ports;
 mod reply;
 mod routes;
+mod siblings;
 mod tokens;
 mod view;
 

@@ -35,6 +35,14 @@ pub(crate) struct Onward<'a> {
     pub(crate) place: &'a str,
 }
 
+/// Hands a ticket to the frame that opened the window.
+#[derive(Template)]
+#[template(path = "embed.html")]
+pub(crate) struct EmbedPage<'a> {
+    /// Base64url: it needs no escape.
+    pub(crate) ticket: &'a str,
+}
+
 #[derive(Template)]
 #[template(path = "login.html")]
 pub(crate) struct LoginPage<'a> {

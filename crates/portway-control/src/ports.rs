@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use portway_core::access::Rules;
 use portway_core::host::Scheme;
-use portway_core::workspace::{Level, PortPolicy, Profile, UserId, Workspace};
+use portway_core::workspace::{Cors, Level, PortPolicy, Profile, UserId, Workspace};
 use portway_sources::{PortChange, StoreError};
 
 use crate::app::{App, Login, Peer};
@@ -25,11 +25,13 @@ pub(crate) struct Wanted {
     pub(crate) users: BTreeSet<UserId>,
     pub(crate) profile: Option<Profile>,
     pub(crate) scheme: Option<Scheme>,
+    pub(crate) cors: Option<Cors>,
 }
 
 impl From<&PortPolicy> for Wanted {
     fn from(policy: &PortPolicy) -> Self {
-        Self { level: policy.level, users: policy.users.clone(), profile: policy.profile, scheme: policy.scheme }
+        let PortPolicy { level, users, profile, scheme, cors } = policy.clone();
+        Self { level, users, profile, scheme, cors }
     }
 }
 
@@ -84,7 +86,7 @@ pub(crate) async fn set(
     let added: Vec<UserId> = wanted.users.difference(&old.users).cloned().collect();
     let removed: Vec<UserId> = old.users.difference(&wanted.users).cloned().collect();
     let (store, key, level) = (app.store.clone(), workspace.key.clone(), wanted.level);
-    let change = PortChange { profile: Some(wanted.profile), scheme: Some(wanted.scheme) };
+    let change = PortChange { profile: Some(wanted.profile), scheme: Some(wanted.scheme), cors: Some(wanted.cors) };
     let whole = async move {
         let mut events = store.set_port(&key, port, change).await?;
         events.extend(store.set_share(&key, port, Some(level), &added, &removed).await?);

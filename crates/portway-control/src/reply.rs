@@ -224,7 +224,9 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 });
 
 fn harden(headers: &mut HeaderMap, redirect: bool) {
-    headers.insert(header::CONTENT_SECURITY_POLICY, POLICY.clone());
+    if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, POLICY.clone());
+    }
     for (name, value) in [
         ("cache-control", "no-store"),
         ("referrer-policy", "no-referrer"),
@@ -236,7 +238,8 @@ fn harden(headers: &mut HeaderMap, redirect: bool) {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     // On a redirect there is no document to protect, and it would cut a dev server's window from the page that opened it.
-    if !redirect {
-        headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
+    let opener = HeaderName::from_static("cross-origin-opener-policy");
+    if !redirect && !headers.contains_key(&opener) {
+        headers.insert(opener, HeaderValue::from_static("same-origin"));
     }
 }

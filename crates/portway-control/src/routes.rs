@@ -8,7 +8,7 @@ use axum::routing::{delete, get, post};
 
 use crate::app::App;
 use crate::reply::{Answer, Refusal, see_other};
-use crate::{api, authorize, callback, home, login};
+use crate::{api, authorize, callback, embed, home, join, login, paths};
 
 /// The control host: everything that knows who somebody is.
 pub(crate) fn control(app: Arc<App>) -> Router {
@@ -32,6 +32,7 @@ pub(crate) fn control(app: Arc<App>) -> Router {
         .route("/.portway/tokens", post(home::create_token))
         .route("/.portway/tokens/revoke", post(home::revoke_token))
         .route("/.portway/password", post(home::password))
+        .route("/w/{*rest}", get(paths::proxied))
         .nest("/.portway/api/v1", api)
         .fallback(nowhere)
         .with_state(app)
@@ -40,7 +41,9 @@ pub(crate) fn control(app: Arc<App>) -> Router {
 /// A workspace's host: the least there can be (R8).
 pub(crate) fn workspace(app: Arc<App>) -> Router {
     Router::new()
+        .route("/.portway/join", get(join::join))
         .route("/.portway/callback", get(callback::callback))
+        .route("/.portway/embed", get(embed::offer).post(embed::redeem))
         .route("/.portway/logout", post(callback::logout))
         .fallback(nowhere)
         .with_state(app)

@@ -6,7 +6,7 @@ use portway_core::Timestamp;
 use portway_core::access::{self, Rules};
 use portway_core::host::{Names, PortForm, Target};
 use portway_core::snapshot::Snapshot;
-use portway_core::workspace::{Level, PortPolicy, Profile, State, UserId, Workspace};
+use portway_core::workspace::{Cors, Level, PortPolicy, Profile, State, UserId, Workspace};
 use portway_sources::TokenRow;
 use serde::Serialize;
 
@@ -33,6 +33,7 @@ pub(crate) struct PortView {
     pub(crate) users: Vec<String>,
     pub(crate) profile: Option<&'static str>,
     pub(crate) scheme: Option<&'static str>,
+    pub(crate) cors: Option<&'static str>,
     /// The administrator keeps it for the owner alone.
     pub(crate) protected: bool,
     /// The levels that the owner may choose.
@@ -107,6 +108,7 @@ impl Lens<'_> {
             users: policy.users.iter().map(ToString::to_string).collect(),
             profile: policy.profile.map(Profile::as_str),
             scheme: policy.scheme.map(portway_core::host::Scheme::as_str),
+            cors: policy.cors.map(Cors::as_str),
             protected,
             levels: self.levels(port).into_iter().map(Level::as_str).collect(),
         }

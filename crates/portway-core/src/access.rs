@@ -9,10 +9,13 @@ use std::sync::Arc;
 use crate::Timestamp;
 use crate::host::{Scheme, Target};
 use crate::snapshot::{Diff, HostSession, Snapshot, Token};
-use crate::workspace::{Level, PortPolicy, Profile, State, UserId, Workspace};
+use crate::workspace::{Cors, Level, PortPolicy, Profile, State, UserId, Workspace};
 
 #[cfg(test)]
 mod tests;
+
+/// Ports whose usual server writes the name it is told into its pages, where no answer of it can be mapped back: Gradio.
+const WANTS_PUBLIC: [u16; 1] = [7860];
 
 /// The administrator's bounds. They are applied when a share is read, whatever a row says.
 #[derive(Clone, Debug)]
@@ -96,6 +99,9 @@ pub struct Permit {
     port: u16,
     scheme: Scheme,
     profile: Profile,
+    /// Nobody has chosen the profile, and no refusal has.
+    unsettled: bool,
+    cors: Cors,
     basis: Basis,
     visitor: Visitor,
     target: Target,
@@ -117,6 +123,16 @@ impl Permit {
 
     pub fn profile(&self) -> Profile {
         self.profile
+    }
+
+    /// Whether the profile is only the usual one, so that a dev server which refuses it may be told the other.
+    pub fn is_unsettled(&self) -> bool {
+        self.unsettled
+    }
+
+    /// Who answers for CORS towards other ports of the workspace.
+    pub fn cors(&self) -> Cors {
+        self.cors
     }
 
     pub fn basis(&self) -> &Basis {
@@ -235,12 +251,16 @@ fn look(
         State::Stopped => return Err(Reason::Stopped),
     }
     let scheme = if target.tls { Some(Scheme::Https) } else { policy.and_then(|p| p.scheme) };
-    let ide = rules.protected.contains(&target.port);
+    let wants_public = rules.protected.contains(&target.port) || WANTS_PUBLIC.contains(&target.port);
+    let noticed = || snapshot.noticed(&target.workspace).and_then(|noticed| noticed.profile(target.port));
+    let chosen = policy.and_then(|p| p.profile).or_else(noticed);
     Ok(Permit {
         workspace: workspace.clone(),
         port: target.port,
         scheme: scheme.unwrap_or(Scheme::Http),
-        profile: policy.and_then(|p| p.profile).unwrap_or(if ide { Profile::Public } else { Profile::Localhost }),
+        profile: chosen.unwrap_or(if wants_public { Profile::Public } else { Profile::Localhost }),
+        unsettled: chosen.is_none(),
+        cors: policy.and_then(|p| p.cors).unwrap_or_default(),
         basis,
         visitor: visitor.clone(),
         target: target.clone(),

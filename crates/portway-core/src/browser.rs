@@ -48,14 +48,24 @@ impl<'a> Once<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused;
 
+/// Which pages are trusted beside the workspace's own.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy<'a> {
+    pub names: &'a Names,
+    /// Origins whose pages may show ports in frames, beside the control host's.
+    pub embed: &'a [String],
+}
+
 /// Applies the policy in design order: same-origin or none; an Origin that is a port of the same workspace; no Origin,
-/// GET or HEAD, and a same-workspace Referer; a top-level GET navigation; else refused.
+/// GET or HEAD, and a same-workspace Referer; a top-level GET navigation, or one in a frame of a page that may show ports
+/// (R16); else refused.
 ///
 /// Without `Sec-Fetch-Site`, which browsers leave out on WebSocket handshakes, Origin alone decides.
 ///
 /// # Errors
 /// [`Refused`] for every other page.
-pub fn check(asking: &Asking<'_>, names: &Names, target: &Target) -> Result<(), Refused> {
+pub fn check(asking: &Asking<'_>, policy: Policy<'_>, target: &Target) -> Result<(), Refused> {
+    let Policy { names, embed } = policy;
     let once = [asking.origin, asking.referer, asking.site, asking.mode, asking.dest];
     if once.contains(&Once::Twice) {
         return Err(Refused);
@@ -75,8 +85,17 @@ pub fn check(asking: &Asking<'_>, names: &Names, target: &Target) -> Result<(), 
     {
         return Ok(());
     }
-    let top_level = asking.method == b"GET" && asking.mode.is("navigate") && asking.dest.is("document");
-    if top_level { Ok(()) } else { Err(Refused) }
+    if asking.method != b"GET" || !asking.mode.is("navigate") {
+        return Err(Refused);
+    }
+    let framed = asking.dest.is("iframe")
+        && matches!(asking.referer, Once::One(referer) if is_embedder(names, embed, origin_part(referer)));
+    if asking.dest.is("document") || framed { Ok(()) } else { Err(Refused) }
+}
+
+/// Whether an origin's pages may show ports in frames: the control host's, and those in `embed`.
+pub fn is_embedder(names: &Names, embed: &[String], origin: &[u8]) -> bool {
+    names.parse_origin(origin) == Some(Place::Control) || embed.iter().any(|one| one.as_bytes() == origin)
 }
 
 /// Whether an origin is exactly the public origin of a port of the same workspace.

@@ -11,6 +11,12 @@ use crate::host::Scheme;
 pub const SESSION: &str = "__Host-portway";
 /// The nonce of a login that is under way.
 pub const TRANSACTION: &str = "__Host-portway_txn";
+/// The session of one workspace host inside a frame of another site's page (R16).
+pub const FRAME_SESSION: &str = "__Host-portway_p";
+/// The nonce of a login for a frame.
+pub const FRAME_TRANSACTION: &str = "__Host-portway_ptxn";
+/// How long a nonce lives, in seconds.
+pub const TRANSACTION_AGE: u64 = 600;
 /// The embedded control plane's own login, on the control host only.
 pub const LOGIN: &str = "__Host-portway_login";
 /// Every name that begins so, in any case, is Portway's.
@@ -123,6 +129,12 @@ pub fn set_cookie(field: &[u8]) -> Option<Cow<'_, [u8]>> {
 /// A Set-Cookie value for one of our own cookies. `max_age` in seconds; 0 expires it.
 pub fn ours(name: &str, value: &str, max_age: u64) -> String {
     format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={max_age}")
+}
+
+/// As [`ours`], for a frame: browsers keep it apart for each site around the frame (CHIPS), which is why it may be sent
+/// inside another site's page at all.
+pub fn partitioned(name: &str, value: &str, max_age: u64) -> String {
+    format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=None; Partitioned; Max-Age={max_age}")
 }
 
 /// Whether `__Host-` cookies work on an origin: over https, or under `.localhost`, which browsers trust (parts of the

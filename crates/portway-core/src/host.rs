@@ -195,6 +195,17 @@ impl Names {
         Err(found)
     }
 
+    /// The target of a canonical host name: one that stands without a port and reads back to itself.
+    pub fn target_of(&self, host: &str) -> Option<Target> {
+        self.domains.iter().find_map(|domain| {
+            let authority = format!("{host}:{}", domain.port);
+            match self.parse(authority.as_bytes()) {
+                Ok(Place::Workspace(target)) if target.host == host => Some(target),
+                Ok(Place::Workspace(_) | Place::Control) | Err(_) => None,
+            }
+        })
+    }
+
     /// Reads an `Origin` or the origin part of a `Referer`: scheme, host and port must be exactly a public origin's.
     pub fn parse_origin(&self, origin: &[u8]) -> Option<Place> {
         let text = std::str::from_utf8(origin).ok()?;
@@ -240,6 +251,21 @@ impl Names {
     pub fn url(&self, domain: usize, workspace: &str, form: PortForm) -> Result<String, NameError> {
         let host = self.host(domain, workspace, form)?;
         Ok(format!("{}/", self.origin_of(domain, &host)))
+    }
+
+    /// The public URL of any port of a workspace, with `place` where the number goes: what code-server's Ports panel and
+    /// other programs are configured with.
+    ///
+    /// # Errors
+    /// As [`Names::host`], for the longest port.
+    pub fn url_template(&self, domain: usize, workspace: &str, place: &str) -> Result<String, NameError> {
+        let longest = PortForm::Number { port: u16::MAX, tls: false };
+        self.host(domain, workspace, longest)?;
+        let Some(found) = self.domains.get(domain) else {
+            return Err(NameError::BadId { id: workspace.to_owned() });
+        };
+        let label = found.pattern.fill(&workspace.to_ascii_lowercase(), place);
+        Ok(format!("{}/", self.origin_of(domain, &format!("{label}.{}", found.name))))
     }
 
     /// The public origin of a target's host.

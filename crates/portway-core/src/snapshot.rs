@@ -10,6 +10,7 @@ use std::sync::Arc;
 use imbl::HashMap;
 
 use crate::Timestamp;
+use crate::noticed::{Notice, Noticed};
 use crate::secret::SecretHash;
 use crate::workspace::{PortPolicy, PortTable, User, UserId, Workspace};
 
@@ -48,6 +49,7 @@ pub struct Snapshot {
     users: HashMap<UserId, Arc<User>>,
     sessions: HashMap<SecretHash, Arc<HostSession>>,
     tokens: HashMap<SecretHash, Arc<Token>>,
+    noticed: HashMap<Arc<str>, Arc<Noticed>>,
 }
 
 /// One fact that became true.
@@ -70,6 +72,12 @@ pub enum Event {
     SessionGone(SecretHash),
     Token(Arc<Token>),
     TokenGone(SecretHash),
+    /// Something was noticed of a workspace while the gateway runs; of one that is not there it is nothing.
+    Noticed {
+        key: Arc<str>,
+        notice: Notice,
+        at: Timestamp,
+    },
 }
 
 /// What an `apply` touched: enough to find the leases that must be decided again.
@@ -78,11 +86,13 @@ pub struct Diff {
     pub workspaces: BTreeSet<Arc<str>>,
     pub users: BTreeSet<UserId>,
     pub secrets: BTreeSet<SecretHash>,
+    /// Workspaces of which something was noticed. No decision rests on that.
+    pub noticed: BTreeSet<Arc<str>>,
 }
 
 impl Diff {
     pub fn is_empty(&self) -> bool {
-        self.workspaces.is_empty() && self.users.is_empty() && self.secrets.is_empty()
+        self.workspaces.is_empty() && self.users.is_empty() && self.secrets.is_empty() && self.noticed.is_empty()
     }
 }
 
@@ -125,6 +135,11 @@ impl Snapshot {
         self.tokens.get(hash)
     }
 
+    /// What was noticed of a workspace since the gateway started.
+    pub fn noticed(&self, key: &str) -> Option<&Arc<Noticed>> {
+        self.noticed.get(key)
+    }
+
     pub fn workspaces(&self) -> impl Iterator<Item = &Arc<Workspace>> {
         self.workspaces.values()
     }
@@ -154,6 +169,11 @@ impl Snapshot {
                         });
                     }
                     Some(old) if *old == new => return Ok(()),
+                    Some(old) if old.generation != new.generation => {
+                        if let Some(noticed) = self.noticed.get(&new.key) {
+                            self.noticed.insert(new.key.clone(), Arc::new(noticed.reborn()));
+                        }
+                    }
                     Some(_) | None => {}
                 }
                 diff.workspaces.insert(new.key.clone());
@@ -162,6 +182,7 @@ impl Snapshot {
             Event::WorkspaceGone { key, source } => {
                 if self.workspaces.get(&key).is_some_and(|old| old.source == source) {
                     self.workspaces.remove(&key);
+                    self.noticed.remove(&key);
                     diff.workspaces.insert(key);
                 }
             }
@@ -210,6 +231,14 @@ impl Snapshot {
             Event::TokenGone(hash) => {
                 if self.tokens.remove(&hash).is_some() {
                     diff.secrets.insert(hash);
+                }
+            }
+            Event::Noticed { key, notice, at } => {
+                let old = self.noticed.get(&key).map(AsRef::as_ref);
+                let next = old.unwrap_or(&Noticed::default()).with(&notice, at);
+                if let Some(next) = next.filter(|_| self.workspaces.contains_key(&key)) {
+                    self.noticed.insert(key.clone(), Arc::new(next));
+                    diff.noticed.insert(key);
                 }
             }
         }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use crate::host::{Scheme, Target};
+use crate::noticed::Notice;
 use crate::secret::SecretHash;
 use crate::snapshot::{Event, HostSession, Listing, OwnState, Token};
-use crate::workspace::{Address, Level, PortPolicy, PortTable, Profile, State, User, Workspace};
+use crate::workspace::{Address, Cors, Level, PortPolicy, PortTable, Profile, State, User, Workspace};
 
 pub(crate) const USERS: [&str; 3] = ["ann", "bob", "eve"];
 pub(crate) const KEYS: [&str; 2] = ["a", "b"];
@@ -81,8 +82,9 @@ fn any_workspace(source: impl Strategy<Value = Arc<str>>) -> impl Strategy<Value
 fn any_table() -> impl Strategy<Value = Arc<PortTable>> {
     let users = prop::collection::btree_set(any_of(USERS), 0..2);
     let profile = prop::option::of(prop::sample::select(vec![Profile::Localhost, Profile::Public]));
-    let policy = (level(), users, profile, prop::option::of(scheme()))
-        .prop_map(|(level, users, profile, scheme)| PortPolicy { level, users, profile, scheme });
+    let cors = prop::option::of(prop::sample::select(vec![Cors::Gateway, Cors::Passthrough]));
+    let policy = (level(), users, profile, prop::option::of(scheme()), cors)
+        .prop_map(|(level, users, profile, scheme, cors)| PortPolicy { level, users, profile, scheme, cors });
     prop::collection::btree_map(prop::sample::select(PORTS.to_vec()), policy, 0..3).prop_map(Arc::new)
 }
 
@@ -102,6 +104,17 @@ fn any_token() -> impl Strategy<Value = Arc<Token>> {
         .prop_map(|(n, user, (key, port), end)| token(n, user, key, port, end))
 }
 
+fn any_notice() -> impl Strategy<Value = Notice> {
+    let host = prop::sample::select(PORTS.to_vec()).prop_map(|port| Arc::from(target("a", port).host));
+    let port = prop::sample::select(PORTS.to_vec());
+    let profile = prop::sample::select(vec![Profile::Localhost, Profile::Public]);
+    prop_oneof![
+        host.clone().prop_map(Notice::Opened),
+        host.prop_map(Notice::Missed),
+        (port, profile).prop_map(|(port, profile)| Notice::Switched { port, profile }),
+    ]
+}
+
 pub(crate) fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => any_workspace(any_of(SOURCES)).prop_map(Event::Workspace),
@@ -113,6 +126,7 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
         1 => (0..3_u8).prop_map(|n| Event::SessionGone(hash(n))),
         3 => any_token().prop_map(Event::Token),
         1 => (10..13_u8).prop_map(|n| Event::TokenGone(hash(n))),
+        3 => (any_of(KEYS), any_notice(), 50..150_u64).prop_map(|(key, notice, at)| Event::Noticed { key, notice, at }),
     ]
 }
 

@@ -132,6 +132,37 @@ impl Profile {
     }
 }
 
+/// Who answers for the CORS of a port (Fetch standard, 3.3) towards other ports of its workspace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cors {
+    /// The gateway: any port of the workspace may call, with credentials.
+    #[default]
+    Gateway,
+    /// The dev server: what it says passes.
+    Passthrough,
+}
+
+impl FromStr for Cors {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "gateway" => Ok(Self::Gateway),
+            "passthrough" => Ok(Self::Passthrough),
+            other => Err(format!("`{other}` is not a way of CORS: use `gateway` or `passthrough`")),
+        }
+    }
+}
+
+impl Cors {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Passthrough => "passthrough",
+        }
+    }
+}
+
 impl FromStr for Scheme {
     type Err = String;
 
@@ -192,6 +223,7 @@ pub struct PortPolicy {
     pub profile: Option<Profile>,
     /// The scheme the dev server speaks; a trailing `s` in the name overrides it.
     pub scheme: Option<Scheme>,
+    pub cors: Option<Cors>,
 }
 
 /// Every configured port of one workspace.
@@ -221,6 +253,9 @@ mod tests {
         }
         for (text, profile) in [("localhost", Profile::Localhost), ("public", Profile::Public)] {
             assert_eq!((text.parse(), profile.as_str()), (Ok(profile), text));
+        }
+        for (text, cors) in [("gateway", Cors::Gateway), ("passthrough", Cors::Passthrough)] {
+            assert_eq!((text.parse(), cors.as_str()), (Ok(cors), text));
         }
         for (text, scheme) in [("http", Scheme::Http), ("https", Scheme::Https)] {
             assert_eq!((text.parse(), scheme.as_str()), (Ok(scheme), text));

@@ -2,9 +2,11 @@
 //! resolve. Cores never touch SQL, DNS or files; this bounded channel is how they ask.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use portway_core::host::Place;
+use portway_core::noticed::Notice;
 use portway_core::secret::SecretHash;
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,6 +22,8 @@ pub enum ControlCall {
     Resolve { name: String, answer: oneshot::Sender<Vec<IpAddr>> },
     /// A token was used, for its owner's list.
     TokenUsed(SecretHash),
+    /// Something noticed of a workspace, for every core to know.
+    Noticed { workspace: Arc<str>, notice: Notice },
     /// A batch of access-log lines.
     Log(Vec<u8>),
 }
@@ -76,6 +80,11 @@ impl Control {
     /// Notes the use of a token; lost where nobody takes it.
     pub fn token_used(&self, token: SecretHash) {
         let _ = self.0.try_send(ControlCall::TokenUsed(token));
+    }
+
+    /// Tells of something noticed; lost where nobody takes it.
+    pub fn noticed(&self, workspace: Arc<str>, notice: Notice) {
+        let _ = self.0.try_send(ControlCall::Noticed { workspace, notice });
     }
 
     /// Hands over log lines without waiting; false where they were dropped.

@@ -2,7 +2,7 @@
 //!
 //! What cores share with each other is the settings, the snapshot, the load counters and the control channel; nothing else.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use portway_core::Timestamp;
+use portway_core::noticed::Notice;
 use portway_core::secret::SecretHash;
 use tokio::sync::watch;
 
@@ -23,6 +24,12 @@ use crate::upstream::{Dialer, Pool};
 
 /// Seconds between two reports of one token's use.
 const TOKEN_REPORT: Timestamp = 60;
+/// Seconds between two visits of the authoriser for the sake of one session's siblings.
+const REPAIR: Timestamp = 60;
+/// Sessions remembered before old ones are dropped.
+const SESSIONS_MAX: usize = 4096;
+/// Notices a second of one core.
+const NOTICES: u32 = 4;
 /// Tokens remembered before old ones are dropped.
 const TOKENS_MAX: usize = 4096;
 
@@ -37,6 +44,10 @@ pub struct Core {
     pub control: Control,
     /// When each token's use was last reported.
     pub tokens: RefCell<HashMap<SecretHash, Timestamp>>,
+    /// When each session was last sent to fetch logins for siblings.
+    pub repaired: RefCell<HashMap<SecretHash, Timestamp>>,
+    /// Notices of this second.
+    pub notices: Cell<(Timestamp, u32)>,
     pub ledger: Ledger,
     /// True once the gateway is leaving: finish what is under way and take nothing new.
     pub draining: watch::Receiver<bool>,
@@ -60,6 +71,34 @@ impl Core {
         }
         tokens.insert(token, now);
         self.control.token_used(token);
+    }
+
+    /// Tells every core of something noticed. A stranger can cause notices, so there are only so many a second.
+    pub fn notice(&self, workspace: &str, notice: Notice) {
+        let (now, (second, count)) = (self.now(), self.notices.get());
+        let count = if second == now { count + 1 } else { 1 };
+        self.notices.set((now, count));
+        if count <= NOTICES {
+            self.control.noticed(workspace.into(), notice);
+        }
+    }
+
+    /// Whether a session may be sent away once more to fetch logins for siblings; it is then noted that it was.
+    pub fn may_repair(&self, session: SecretHash) -> bool {
+        let now = self.now();
+        let mut repaired = self.repaired.borrow_mut();
+        if repaired.get(&session).is_some_and(|at| now < at + REPAIR) {
+            return false;
+        }
+        if repaired.len() >= SESSIONS_MAX {
+            repaired.retain(|_, at| now < *at + REPAIR);
+        }
+        // Where there is no room to remember it, it might go in circles.
+        let room = repaired.len() < SESSIONS_MAX;
+        if room {
+            repaired.insert(session, now);
+        }
+        room
     }
 
     pub fn is_draining(&self) -> bool {

@@ -3,7 +3,7 @@
 //! A fresh socket goes to the core with the fewest connections before a byte is read, because long-lived sockets pile up
 //! otherwise. Listeners are bound by the caller, exclusively, so that a second gateway fails loudly.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
@@ -185,6 +185,8 @@ impl Seat {
             dialer: Dialer::new(self.settings.clone(), self.control.clone(), self.upstream_tls.clone()),
             control: self.control.clone(),
             tokens: RefCell::default(),
+            repaired: RefCell::default(),
+            notices: Cell::default(),
             ledger: Ledger::new(self.control.clone(), self.log),
             draining: self.draining.clone(),
         });

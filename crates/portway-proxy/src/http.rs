@@ -1,9 +1,13 @@
 //! From bytes to a routed request: the two visitor protocols, the spine that decides, and what is changed in heads.
 
 pub mod answer;
+mod challenge;
+mod cors;
 pub mod credentials;
 pub mod edge;
 pub mod edit;
+mod frames;
 pub mod h1;
 pub mod h2;
 pub mod route;
+mod websocket;

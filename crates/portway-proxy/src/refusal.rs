@@ -3,6 +3,7 @@
 //! This file alone knows status codes, reason words and texts. It is told what happened, never who asked, so that to a
 //! stranger unknown and forbidden look alike (R54).
 
+mod flags;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +11,7 @@ use askama::Template;
 use portway_core::browser::{Once, is_navigation};
 use portway_http1::{Name, Reject, RequestHead};
 
+use self::flags::Flag;
 use crate::http::answer::Answer;
 use crate::upstream::DialError;
 
@@ -71,6 +73,8 @@ struct Page<'a> {
     text: &'a str,
     /// The port to wait for; the page reloads when it opens.
     port: Option<u16>,
+    /// What makes a server listen where the gateway can reach it.
+    flags: &'a [Flag],
     login: Option<&'a str>,
     reason: &'a str,
 }
@@ -117,7 +121,11 @@ impl Refusal {
                     _ => None,
                 };
                 let login = if matches!(self, Self::Unauthenticated) { login } else { None };
-                let page = Page { title: &title, text: &text, port, login, reason };
+                let flags = match self {
+                    Self::Dial(DialError::Closed, port, false) => flags::for_port(*port),
+                    _ => Vec::new(),
+                };
+                let page = Page { title: &title, text: &text, port, flags: &flags, login, reason };
                 // A template over plain strings cannot fail; if it ever does, the text alone says what matters.
                 let html = page.render().unwrap_or_else(|_| text.clone());
                 answer
@@ -188,7 +196,7 @@ fn dial_words(error: DialError, port: u16, here: bool) -> (String, String) {
             "No server answers on port {port} of this machine. Start it, or look which port it printed when it started."
         ),
         DialError::Closed => format!(
-            "The workspace is there, but no server answers on port {port}. Start it. If it runs already, it may listen on 127.0.0.1 only: start it so that it listens on all addresses, for example with --host 0.0.0.0."
+            "The workspace is there, but no server answers on port {port}. Start it. If it runs already, it listens on 127.0.0.1 only: start it so that it listens on all addresses, for example with --host 0.0.0.0."
         ),
         DialError::Timeout => format!("No answer to a connection to port {port}. The workspace may be starting or stopped."),
         DialError::Tls => format!("The TLS handshake with port {port} failed. If the server speaks plain HTTP, leave out the s behind the port."),

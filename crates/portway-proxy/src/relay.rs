@@ -3,4 +3,5 @@
 pub(crate) mod exchange;
 pub(crate) mod forward;
 pub(crate) mod pump;
+mod refused;
 pub(crate) mod visitor;

@@ -17,6 +17,11 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// The control plane's own cookie, where one could be sent to workspace hosts.
     pub control_cookie: Option<ControlCookie>,
+    /// Origins whose pages may show ports in frames, beside the control host's and the workspace's own.
+    pub embed: Vec<String>,
+    /// The port on which each workspace runs an IDE of code-server's kind that carries connections to ports which only
+    /// listen on its loopback; `None` where that is not wanted.
+    pub ide: Option<u16>,
     /// Answer plain HTTP with a redirect to the public https origin instead of serving it.
     pub redirect_to_https: bool,
     /// `Strict-Transport-Security: max-age=…` on TLS answers, in seconds; 0 for none.

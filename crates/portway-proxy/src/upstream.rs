@@ -2,8 +2,9 @@
 
 mod conn;
 mod dial;
+pub(crate) mod ide;
 mod pool;
 
 pub(crate) use conn::Connection;
-pub(crate) use dial::{DialError, Dialer, keep_alive};
+pub(crate) use dial::{DialError, Dialer, Door, keep_alive};
 pub(crate) use pool::{Pool, PoolKey};

@@ -35,7 +35,7 @@ const FILE_NAME: &str = "portway.db";
 /// How long a change waits for another process that is writing.
 const BUSY: Duration = Duration::from_secs(5);
 /// Schema steps; step N ends by setting `user_version` to N. A step that has been released is never edited.
-const STEPS: [&str; 1] = [include_str!("store/schema-1.sql")];
+const STEPS: [&str; 2] = [include_str!("store/schema-1.sql"), include_str!("store/schema-2.sql")];
 /// No lifetime is longer than a century; keeps sums of times inside SQLite's integers.
 const LIFETIME_MAX: u64 = 100 * 366 * 24 * 3600;
 

@@ -11,8 +11,8 @@ use rustls::ClientConfig;
 
 use crate::{Client, Message};
 
-/// More redirects than any honest login needs.
-const REDIRECTS: usize = 10;
+/// As many redirects as browsers follow.
+const REDIRECTS: usize = 20;
 
 /// One person's browser profile.
 #[derive(Clone, Debug)]

@@ -83,6 +83,12 @@ impl WebSocket {
         Ok(Self { stream, buffer, masks: true })
     }
 
+    /// The client's side over a stream whose handshake was done in some other way (RFC 8441).
+    #[must_use]
+    pub fn over(stream: Box<dyn Stream>) -> Self {
+        Self { stream, buffer: BytesMut::new(), masks: true }
+    }
+
     /// The server's side of a handshake whose request head was read already.
     ///
     /// # Errors

@@ -1,13 +1,14 @@
 //! The command line as typed: commands, flags and their help. What they do is in `commands/`.
 
+mod choices;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use portway_core::host::Scheme;
-use portway_core::workspace::{Level, Profile};
+use clap::{Args, Parser, Subcommand};
 
+use self::choices::{CorsChoice, LevelChoice, ProfileChoice, SchemeChoice};
 use crate::duration;
 
 /// The front door to every port of every workspace.
@@ -106,7 +107,11 @@ The exit code is 0 if it is and 1 if not.")]
 Examples:
   portway url blue 3000                     http://3000-blue.portway.localhost:8080/
   portway url blue 8443s                    the same for a dev server that speaks TLS
-  portway url blue                          the workspace's default port")]
+  portway url blue                          the workspace's default port
+  VSCODE_PROXY_URI=$(portway url blue --vscode) code-server
+
+With VSCODE_PROXY_URI set, the Ports panel of code-server, and what it opens when a terminal prints \
+http://localhost:3000, lead to the port's public address.")]
     Url(Url),
     /// Add, change and remove workspaces
     #[command(subcommand)]
@@ -154,6 +159,9 @@ pub(crate) struct Url {
     /// A port, with a trailing `s` for a dev server that speaks TLS; the default port if left out
     #[arg(value_parser = port_form)]
     pub(crate) port: Option<PortText>,
+    /// Print the address of every port, with `{{port}}` for its number: what VSCODE_PROXY_URI of code-server wants
+    #[arg(long, conflicts_with = "port")]
+    pub(crate) vscode: bool,
     #[command(flatten)]
     pub(crate) origins: Origins,
 }
@@ -318,6 +326,7 @@ pub(crate) enum Port {
 Examples:
   portway port set blue 3000 --profile public       the dev server sees the public host name
   portway port set blue 8443 --scheme https         the dev server speaks TLS; its certificate is not verified
+  portway port set blue 5000 --cors passthrough     the dev server answers for CORS itself
   portway port set blue 5000                        only shows it on the home page")]
     Set(PortSet),
     /// List ports with settings or shares
@@ -339,36 +348,9 @@ pub(crate) struct PortSet {
     /// What the dev server speaks
     #[arg(long, value_enum)]
     pub(crate) scheme: Option<SchemeChoice>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum ProfileChoice {
-    Localhost,
-    Public,
-}
-
-impl From<ProfileChoice> for Profile {
-    fn from(choice: ProfileChoice) -> Self {
-        match choice {
-            ProfileChoice::Localhost => Self::Localhost,
-            ProfileChoice::Public => Self::Public,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum SchemeChoice {
-    Http,
-    Https,
-}
-
-impl From<SchemeChoice> for Scheme {
-    fn from(choice: SchemeChoice) -> Self {
-        match choice {
-            SchemeChoice::Http => Self::Http,
-            SchemeChoice::Https => Self::Https,
-        }
-    }
+    /// Who answers for CORS towards the workspace's other ports: the `gateway`, or the dev server (`passthrough`)
+    #[arg(long, value_enum)]
+    pub(crate) cors: Option<CorsChoice>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -419,26 +401,6 @@ pub(crate) struct ShareRemove {
     /// Only for this user; may be repeated
     #[arg(long = "user", value_name = "NAME")]
     pub(crate) users: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum LevelChoice {
-    /// The owner alone
-    Owner,
-    /// Everybody who can log in
-    Authenticated,
-    /// Everybody
-    Public,
-}
-
-impl From<LevelChoice> for Level {
-    fn from(choice: LevelChoice) -> Self {
-        match choice {
-            LevelChoice::Owner => Self::Owner,
-            LevelChoice::Authenticated => Self::Authenticated,
-            LevelChoice::Public => Self::Public,
-        }
-    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -92,7 +92,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
         store.clone(),
         publisher.clone(),
     );
-    tokio::spawn(control::answer(calls, host, store.clone(), writer.clone()));
+    tokio::spawn(control::answer(calls, host, store.clone(), publisher.clone(), writer.clone()));
     tokio::spawn(watch_store(store.clone(), publisher.clone(), pending()));
     if let Some(path) = settings.workspaces_file.clone() {
         tokio::spawn(watch_file(path, Arc::new(names.clone()), publisher, pending()));
@@ -195,6 +195,8 @@ fn proxy_settings(settings: &Settings, names: &Names, bound: &Bound) -> ProxySet
             drain: limits.drain,
             ..Timeouts::default()
         },
+        embed: settings.embed.clone(),
+        ide: settings.ide,
         control_cookie: None,
         redirect_to_https: settings.tls.as_ref().is_some_and(|tls| tls.redirect),
         hsts: settings.tls.as_ref().and_then(|tls| tls.hsts).map_or(0, |age| age.as_secs()),

@@ -233,9 +233,10 @@ fn workspaces_of_the_file_are_listed_and_changed_there() {
 #[test]
 fn ports_are_set_listed_and_removed() {
     let shell = Shell::new().with_blue();
-    let expected = json!({ "workspace": "blue", "port": 8443, "profile": "public", "scheme": "https", "level": "owner",
-        "users": [], "effective": "owner" });
-    assert_eq!(shell.json(&["port", "set", "blue", "8443", "--profile", "public", "--scheme", "https"]), expected);
+    let expected = json!({ "workspace": "blue", "port": 8443, "profile": "public", "scheme": "https",
+        "cors": "passthrough", "level": "owner", "users": [], "effective": "owner" });
+    let set = ["port", "set", "blue", "8443", "--profile", "public", "--scheme", "https", "--cors", "passthrough"];
+    assert_eq!(shell.json(&set), expected);
     assert_eq!(shell.json(&["port", "list"]), json!([expected]));
     assert_eq!(shell.json(&["port", "list", "blue"]), json!([expected]));
     assert_eq!(shell.json(&["port", "remove", "blue", "8443"])["profile"], Value::Null);

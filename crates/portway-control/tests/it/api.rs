@@ -33,10 +33,12 @@ async fn a_port_is_put_read_and_deleted() {
     let path = "workspaces/ATELIER/ports/3000";
     let before = alice.call("GET", path, "").await.json();
     assert_eq!((&before["level"], &before["users"]), (&json!("owner"), &json!([])));
-    let put = alice.call("PUT", path, r#"{"users": ["Bob"], "profile": "public", "scheme": "https"}"#).await;
+    let put = alice
+        .call("PUT", path, r#"{"users": ["Bob"], "profile": "public", "scheme": "https", "cors": "passthrough"}"#)
+        .await;
     let expected = json!({
         "port": 3000, "url": "https://3000-atelier.code.example/", "level": "users", "effective_level": "users", "users": ["bob"],
-        "profile": "public", "scheme": "https", "protected": false, "levels": ["owner", "users", "authenticated"],
+        "profile": "public", "scheme": "https", "cors": "passthrough", "protected": false, "levels": ["owner", "users", "authenticated"],
     });
     assert_eq!((put.status, put.json()), (StatusCode::OK, expected.clone()));
     assert_eq!(alice.call("GET", path, "").await.json(), expected);

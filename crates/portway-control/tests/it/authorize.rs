@@ -111,7 +111,9 @@ async fn a_guest_is_asked_once_for_each_port_and_nothing_is_told_before() {
     let challenge = rest.split('"').next().unwrap().to_owned();
     let agreed = bob.post(&page("consent"), &[("host", HERS), ("return", "/x?y=1"), ("ch", &challenge)]).await;
     assert_eq!(agreed.status, StatusCode::OK, "a redirect would fall under form-action");
-    let landed = bob.follow(&agreed).await;
+    assert!(agreed.leads_to().starts_with(&page("authorize?")), "{}", agreed.leads_to());
+    let ticket = bob.follow(&agreed).await;
+    let landed = bob.follow(&ticket).await;
     assert_eq!(landed.leads_to(), format!("https://{HERS}/x?y=1"));
 
     assert!(bob.visit(HERS, "/").await.header("location").contains("/.portway/callback?t="), "once is enough");

@@ -48,7 +48,8 @@ fn check_line(line: &str) -> Result<(), Refused> {
         dest: once("dest"),
     };
     let names = names();
-    check(&asking, &names, &target(&names))
+    let embed = ["https://ide.test".to_owned()];
+    check(&asking, Policy { names: &names, embed: &embed }, &target(&names))
 }
 
 /// One situation a line, and why it ends as it does.

@@ -106,8 +106,12 @@ impl Pattern {
         let PortForm::Number { port, tls } = form else {
             return workspace.to_owned();
         };
-        let port = format!("{port}{}", if tls { "s" } else { "" });
-        let (first, second) = if self.port_first { (port.as_str(), workspace) } else { (workspace, port.as_str()) };
+        self.fill(workspace, &format!("{port}{}", if tls { "s" } else { "" }))
+    }
+
+    /// The template with its two places filled, whatever with.
+    pub(super) fn fill(&self, workspace: &str, port: &str) -> String {
+        let (first, second) = if self.port_first { (port, workspace) } else { (workspace, port) };
         format!("{}{first}{}{second}{}", self.prefix, self.separator, self.suffix)
     }
 

@@ -347,3 +347,29 @@ fn ports_have_one_spelling() {
         assert_eq!(canonical_port(text), None, "{text:?}");
     }
 }
+
+#[test]
+fn a_template_stands_for_every_port_of_a_workspace() {
+    let domain = |pattern: &str, port| Domain {
+        name: "code-hub.com".into(),
+        pattern: pattern.parse().unwrap(),
+        scheme: Scheme::Https,
+        port,
+        default_port: 8080,
+    };
+    let names = Names {
+        domains: vec![domain("{port}-{workspace}", 443), domain("dev-{workspace}-{port}", 8443)],
+        control: ControlHost { host: "code-hub.com".into(), scheme: Scheme::Https, port: 443 },
+    };
+    let template = |domain, id| names.url_template(domain, id, "{{port}}");
+    assert_eq!(template(0, "Blue").unwrap(), "https://{{port}}-blue.code-hub.com/");
+    assert_eq!(template(1, "blue").unwrap(), "https://dev-blue-{{port}}.code-hub.com:8443/");
+    for domain in [0, 1] {
+        let filled = template(domain, "blue").unwrap().replace("{{port}}", "3000");
+        assert_eq!(Ok(filled), names.url(domain, "blue", PortForm::Number { port: 3000, tls: false }));
+    }
+    // What the longest port does not fit is refused for all.
+    let long = "x".repeat(58);
+    assert!(matches!(names.url_template(0, &long, "{{port}}"), Err(NameError::LabelTooLong { length: 64, .. })));
+    assert!(template(0, "a b").is_err() && template(2, "blue").is_err());
+}

@@ -16,6 +16,7 @@ struct Book {
     users: BTreeMap<UserId, User>,
     sessions: BTreeMap<SecretHash, HostSession>,
     tokens: BTreeMap<SecretHash, Token>,
+    noticed: BTreeMap<Arc<str>, Noticed>,
 }
 
 impl Book {
@@ -26,6 +27,7 @@ impl Book {
             users: snapshot.users.iter().map(|(k, v)| (k.clone(), (**v).clone())).collect(),
             sessions: snapshot.sessions.iter().map(|(k, v)| (*k, (**v).clone())).collect(),
             tokens: snapshot.tokens.iter().map(|(k, v)| (*k, (**v).clone())).collect(),
+            noticed: snapshot.noticed.iter().map(|(k, v)| (k.clone(), (**v).clone())).collect(),
         }
     }
 
@@ -37,10 +39,14 @@ impl Book {
                 if taken {
                     return true;
                 }
-                self.workspaces.insert(new.key.clone(), (**new).clone());
+                let old = self.workspaces.insert(new.key.clone(), (**new).clone());
+                if old.is_some_and(|old| old.generation != new.generation) {
+                    self.noticed.entry(new.key.clone()).and_modify(|noticed| *noticed = noticed.reborn());
+                }
             }
             Event::WorkspaceGone { key, source } => {
                 self.workspaces.retain(|k, old| k != key || old.source != *source);
+                self.noticed.retain(|k, _| self.workspaces.contains_key(k));
             }
             Event::Ports { key, table } => {
                 self.ports.insert(key.clone(), (**table).clone());
@@ -64,6 +70,11 @@ impl Book {
             Event::TokenGone(hash) => {
                 self.tokens.remove(hash);
             }
+            Event::Noticed { key, notice, at } if self.workspaces.contains_key(key) => {
+                let old = self.noticed.get(key).cloned().unwrap_or_default();
+                self.noticed.extend(old.with(notice, *at).map(|next| (key.clone(), next)));
+            }
+            Event::Noticed { .. } => {}
         }
         false
     }
@@ -75,6 +86,9 @@ impl Book {
         diff.users.extend(changed(&self.users, &other.users));
         diff.secrets.extend(changed(&self.sessions, &other.sessions));
         diff.secrets.extend(changed(&self.tokens, &other.tokens));
+        // What goes or begins anew with its workspace is told by the workspace.
+        let noticed = changed(&self.noticed, &other.noticed).into_iter();
+        diff.noticed.extend(noticed.filter(|key| !diff.workspaces.contains(key)));
         diff
     }
 }
@@ -122,6 +136,7 @@ proptest! {
             all.workspaces.extend(diff.workspaces);
             all.users.extend(diff.users);
             all.secrets.extend(diff.secrets);
+            all.noticed.extend(diff.noticed);
             told.extend(conflicts);
         }
         prop_assert_eq!(at_once, one_by_one);
@@ -131,13 +146,17 @@ proptest! {
 
     #[test]
     fn a_world_rebuilt_from_its_facts_is_the_same_world(events in prop::collection::vec(any_event(), 0..30)) {
-        let grown = built(events);
+        // Notices grow from one another; here they come again in their order, after all facts.
+        let notices: Vec<_> = events.iter().filter(|e| matches!(e, Event::Noticed { .. })).cloned().collect();
+        let facts: Vec<_> = events.into_iter().filter(|e| !matches!(e, Event::Noticed { .. })).collect();
+        let grown = built([facts, notices.clone()].concat());
         let book = Book::of(&grown);
         let facts = book.workspaces.into_values().map(|w| Event::Workspace(Arc::new(w)))
             .chain(book.ports.into_iter().map(|(key, table)| Event::Ports { key, table: Arc::new(table) }))
             .chain(book.users.into_values().map(|user| Event::User(Arc::new(user))))
             .chain(book.sessions.into_values().map(|session| Event::Session(Arc::new(session))))
             .chain(book.tokens.into_values().map(|token| Event::Token(Arc::new(token))))
+            .chain(notices.into_iter())
             .collect();
         prop_assert_eq!(built(facts), grown);
     }
@@ -243,6 +262,7 @@ fn a_diff_is_empty_only_without_any_part() {
     assert!(!Diff { workspaces: ["a".into()].into(), ..Diff::default() }.is_empty());
     assert!(!Diff { users: ["ann".into()].into(), ..Diff::default() }.is_empty());
     assert!(!Diff { secrets: [hash(1)].into(), ..Diff::default() }.is_empty());
+    assert!(!Diff { noticed: ["a".into()].into(), ..Diff::default() }.is_empty());
 }
 
 #[test]

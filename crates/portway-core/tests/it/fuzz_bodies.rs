@@ -46,7 +46,7 @@ pub(crate) fn host(data: &[u8]) {
         let referer = [origin.as_bytes(), b"/x"].concat();
         let asking =
             |site| Asking { method: b"GET", referer: Once::One(&referer), site: Once::One(site), ..Asking::default() };
-        assert!(browser::check(&asking(b"same-site"), &names, target).is_ok());
+        assert!(browser::check(&asking(b"same-site"), browser::Policy { names: &names, embed: &[] }, target).is_ok());
     }
     if let Some(Place::Workspace(target)) = names.parse_origin(data) {
         assert_eq!(names.parse_origin(names.origin(&target).as_bytes()), Some(Place::Workspace(target)));

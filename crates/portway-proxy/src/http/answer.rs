@@ -44,6 +44,11 @@ impl Answer {
         Self { status: parts.status.as_u16(), fields, body, reason }
     }
 
+    /// Whether it says how long it is: a 204 has no content and must not (RFC 9110 8.6).
+    pub fn has_length(&self) -> bool {
+        self.status != 204
+    }
+
     /// Writes it as HTTP/1.1; without the body for HEAD.
     ///
     /// # Errors
@@ -53,7 +58,9 @@ impl Answer {
         for (name, value) in &self.fields {
             writer.put(name.as_bytes(), value)?;
         }
-        writer.put_length(self.body.len() as u64);
+        if self.has_length() {
+            writer.put_length(self.body.len() as u64);
+        }
         if close {
             writer.put("Connection", "close")?;
         }

@@ -35,13 +35,18 @@ pub fn read(fields: &Fields, snapshot: &Snapshot) -> Credentials {
             None => Credentials { visitor: Visitor::Anonymous, bad_token: true, stale_cookie: false },
         };
     }
-    let (visitor, stale_cookie) = match cookie::find(fields.all(Name::Cookie), cookie::SESSION) {
+    let session = |name| match cookie::find(fields.all(Name::Cookie), name) {
         Found::None => (Visitor::Anonymous, false),
         Found::Many => (Visitor::Anonymous, true),
         Found::One(value) => match Secret::read(value).and_then(|secret| snapshot.session(&secret.hash())) {
             Some(session) => (Visitor::Session(session.clone()), false),
             None => (Visitor::Anonymous, true),
         },
+    };
+    let (visitor, stale_cookie) = match session(cookie::SESSION) {
+        // Inside a frame of another site's page there is only the frame's own.
+        (Visitor::Anonymous, stale) => (session(cookie::FRAME_SESSION).0, stale),
+        found => found,
     };
     Credentials { visitor, bad_token: false, stale_cookie }
 }

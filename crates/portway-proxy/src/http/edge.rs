@@ -24,6 +24,7 @@ use crate::io::{Duplex, Io};
 use crate::leases::Lease;
 use crate::refusal::{Form, Refusal};
 use crate::tls::Certificates;
+use crate::upstream::{DialError, Door, ide};
 
 /// RFC 9113 3.4.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -99,8 +100,10 @@ pub async fn ask_control(core: &Core, visit: &Visit, place: Place, head: &Reques
 pub async fn probe(core: &Core, lease: &Lease) -> Answer {
     let permit = lease.permit();
     let addresses = core.dialer.addresses(permit).await;
-    match core.dialer.dial(permit, &addresses).await {
-        Ok(_) => Answer::new(200, "open").body("application/json", "{\"open\":true}\n"),
+    let open = || Answer::new(200, "open").body("application/json", "{\"open\":true}\n");
+    match core.dialer.dial(permit, &addresses, Door::Port).await {
+        Ok(_) => open(),
+        Err(DialError::Closed) if ide::is_open(&core.dialer, permit, &core.settings).await => open(),
         Err(error) => Refusal::Dial(error, permit.port(), permit.workspace().address == Address::Loopback)
             .answer(Form::Json, None),
     }

@@ -5,18 +5,18 @@
 //! R24). Everything else passes in its order and case. It decides nothing about access.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use bytes::BytesMut;
 use portway_core::access::Permit;
-use portway_core::browser::origin_part;
 use portway_core::cookie;
-use portway_core::host::{Names, Place, PortForm, Scheme, Target};
+use portway_core::mapping::Mapping;
 use portway_core::secret::TOKEN_PREFIX;
-use portway_core::workspace::Profile;
+use portway_core::workspace::{Cors, Profile};
 use portway_http1::{Field, Fields, Framing, HeadWriter, Name, Reject, RequestHead};
 
+use super::{cors, frames};
+use crate::core::Visit;
 use crate::settings::Settings;
 
 const TOKEN: &[u8] = TOKEN_PREFIX.as_bytes();
@@ -31,6 +31,17 @@ pub struct Edit<'a> {
     pub upgrade: bool,
     /// The visitor's connection is TLS.
     pub secure: bool,
+    /// The Origin of a page on another port of the workspace, which may read the answer.
+    pub sibling: Option<&'a [u8]>,
+    /// The port is private, so that only some pages may show it in a frame.
+    pub guarded: bool,
+    /// What the dev server is told of its name.
+    pub profile: Profile,
+    /// That was nobody's choice, so that a refusal of it is told and not passed on.
+    pub switchable: bool,
+    /// The request goes by the IDE, below this prefix.
+    pub carried: Option<&'a str>,
+    pub head: &'a RequestHead,
 }
 
 /// One field of an edited head.
@@ -44,15 +55,41 @@ pub enum Edited<'a> {
     Added(&'static str, String),
 }
 
-impl Edit<'_> {
+impl<'a> Edit<'a> {
+    /// The edits of one request under its permit.
+    pub fn new(settings: &'a Settings, visit: &Visit, head: &'a RequestHead, permit: &'a Permit) -> Self {
+        let upgrade = head.upgrade_websocket();
+        let ours = !upgrade && permit.cors() == Cors::Gateway && head.fields().has(Name::Origin);
+        let sibling = if ours { cors::sibling(head, &settings.names, permit.target()) } else { None };
+        let guarded = permit.is_ambient() && !upgrade;
+        Self {
+            settings,
+            permit,
+            peer: visit.peer,
+            upgrade,
+            secure: visit.secure,
+            sibling,
+            guarded,
+            profile: permit.profile(),
+            switchable: false,
+            carried: None,
+            head,
+        }
+    }
+
     /// Writes the request head for the dev server.
     ///
     /// # Errors
     /// Where a made value could not stand in a field: refuses the request, 400.
     pub fn write_request(&self, head: &RequestHead, out: &mut BytesMut) -> Result<(), Reject> {
         let fields = head.fields();
-        let mut writer = HeadWriter::request(out, head.method(), head.path_and_query())?;
-        let host = self.host();
+        let path = head.path_and_query();
+        let mut writer = match self.carried {
+            Some(prefix) => HeadWriter::request(out, head.method(), &[prefix.as_bytes(), path].concat())?,
+            None => HeadWriter::request(out, head.method(), path)?,
+        };
+        let mapping = self.mapping();
+        let host = mapping.host();
         writer.put("Host", &host)?;
         for field in fields.iter() {
             match field.id {
@@ -80,8 +117,8 @@ impl Edit<'_> {
                 }
                 // It is the app's, unless a token of ours strayed into it (R56).
                 Name::Authorization if field.value.windows(TOKEN.len()).any(|part| part == TOKEN) => {}
-                Name::Origin => writer.put(field.name, self.inward(field.value, field.value))?,
-                Name::Referer => writer.put(field.name, self.inward(origin_part(field.value), field.value))?,
+                // An origin alone is a URL without a path.
+                Name::Origin | Name::Referer => writer.put(field.name, mapping.inward(field.value))?,
                 _ => writer.copy(field),
             }
         }
@@ -97,11 +134,17 @@ impl Edit<'_> {
             writer.put("Connection", "TE")?;
             writer.put("TE", "trailers")?;
         }
-        let mut text = String::with_capacity(64);
-        let _ = write!(text, "{}", self.peer);
-        writer.put("X-Forwarded-For", &text)?;
+        writer.put("X-Forwarded-For", self.peer.to_string())?;
         writer.put("X-Forwarded-Host", &host)?;
-        writer.put("X-Forwarded-Proto", self.scheme().as_str())?;
+        writer.put("X-Forwarded-Proto", mapping.scheme().as_str())?;
+        if self.carried.is_some()
+            && self.upgrade
+            && let Some(host) = fields.get(Name::Origin).and_then(|origin| host_of(&mapping.inward(origin)))
+        {
+            // The IDE compares it with Origin, also where that is another port of the workspace; the browser policy has
+            // agreed to it.
+            writer.put("Forwarded", format!("host=\"{host}\""))?;
+        }
         writer.finish();
         Ok(())
     }
@@ -109,6 +152,7 @@ impl Edit<'_> {
     /// Walks the response fields that go to the visitor. Framing fields are left to the protocol's writer, except the
     /// Content-Length that describes a body which is not sent (HEAD, 304).
     pub fn response<'f>(&self, fields: &'f Fields, bodyless: bool, mut sink: impl FnMut(Edited<'f>)) {
+        let mapping = self.mapping();
         for field in fields.iter() {
             match field.id {
                 Name::Connection
@@ -123,6 +167,7 @@ impl Edit<'_> {
                 | Name::PublicKeyPins
                 | Name::SetCookie2
                 | Name::XPortway => {}
+                Name::AccessControlAllowOrigin | Name::AccessControlAllowCredentials if self.sibling.is_some() => {}
                 Name::ContentLength if !bodyless => {}
                 Name::SetCookie => match cookie::set_cookie(field.value) {
                     Some(Cow::Borrowed(_)) => sink(Edited::Kept(field)),
@@ -134,110 +179,67 @@ impl Edit<'_> {
                         sink(Edited::Changed(field.name, kept.into_bytes().into()));
                     }
                 }
-                Name::Refresh => match self.refresh(field.value) {
+                Name::Refresh => match mapping.refresh_outward(field.value) {
                     Some(public) => sink(Edited::Changed(field.name, public.into())),
                     None => sink(Edited::Kept(field)),
                 },
-                // An origin alone is a URL without a path.
-                Name::Location | Name::AccessControlAllowOrigin => match self.outward(field.value) {
-                    Some(public) => sink(Edited::Changed(field.name, public.into())),
-                    None => sink(Edited::Kept(field)),
-                },
+                Name::Location | Name::ContentLocation if self.is_prefixed(field.value) => {
+                    // The IDE has put its prefix in front of a path.
+                    let skip = self.carried.map_or(0, str::len);
+                    let value = field.value.get(skip..).filter(|rest| !rest.is_empty()).unwrap_or(b"/");
+                    sink(Edited::Changed(field.name, value.into()));
+                }
+                Name::Location | Name::ContentLocation | Name::AccessControlAllowOrigin => {
+                    match mapping.outward(field.value) {
+                        Some(public) => sink(Edited::Changed(field.name, public.into())),
+                        None => sink(Edited::Kept(field)),
+                    }
+                }
                 _ if field.name.eq_ignore_ascii_case(b"portway-reason") || is_nominated(fields, &field) => {}
                 _ => sink(Edited::Kept(field)),
             }
+        }
+        if let Some(origin) = self.sibling {
+            sink(Edited::Added("Access-Control-Allow-Origin", String::from_utf8_lossy(origin).into_owned()));
+            sink(Edited::Added("Access-Control-Allow-Credentials", "true".to_owned()));
+        }
+        // The answer differs by who asks, and caches must know, also those that keep it for the port's own page (Fetch 3.3.5).
+        let differs = self.sibling.is_some() || self.guarded && self.permit.cors() == Cors::Gateway;
+        if differs && !fields.list_contains(Name::Vary, "origin") && !fields.list_contains(Name::Vary, "*") {
+            sink(Edited::Added("Vary", "Origin".to_owned()));
+        }
+        if self.guarded && frames::needs_guard(self.head, fields) {
+            sink(Edited::Added(
+                "Content-Security-Policy",
+                frames::ancestors(self.settings, self.permit.target(), self.head),
+            ));
         }
         if self.secure && self.settings.hsts > 0 {
             sink(Edited::Added("Strict-Transport-Security", format!("max-age={}", self.settings.hsts)));
         }
     }
 
-    fn names(&self) -> &Names {
-        &self.settings.names
+    fn is_prefixed(&self, location: &[u8]) -> bool {
+        let rest = self.carried.and_then(|prefix| location.strip_prefix(prefix.as_bytes()));
+        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'/' | b'?' | b'#')))
     }
 
-    fn target(&self) -> &Target {
-        self.permit.target()
+    fn mapping(&self) -> Mapping<'_> {
+        let permit = self.permit;
+        Mapping {
+            names: &self.settings.names,
+            target: permit.target(),
+            port: permit.port(),
+            scheme: permit.scheme(),
+            profile: self.profile,
+        }
     }
+}
 
-    /// The Host that the profile shows.
-    fn host(&self) -> String {
-        match self.permit.profile() {
-            Profile::Localhost => format!("localhost:{}", self.permit.port()),
-            Profile::Public => {
-                let origin = self.names().origin(self.target());
-                origin.split_once("://").map_or_else(String::new, |(_, authority)| authority.to_owned())
-            }
-        }
-    }
-
-    fn scheme(&self) -> Scheme {
-        match self.permit.profile() {
-            Profile::Localhost => self.permit.scheme(),
-            Profile::Public => {
-                self.names().domains.get(self.target().domain).map_or(Scheme::Https, |domain| domain.scheme)
-            }
-        }
-    }
-
-    /// An origin of this workspace as the dev server knows it, followed by the rest of `value`.
-    fn inward<'v>(&self, origin: &[u8], value: &'v [u8]) -> Cow<'v, [u8]> {
-        if self.permit.profile() == Profile::Public {
-            return Cow::Borrowed(value);
-        }
-        match self.names().parse_origin(origin) {
-            Some(Place::Workspace(from)) if from.workspace == self.target().workspace => {
-                let scheme = if from.port == self.permit.port() {
-                    self.permit.scheme()
-                } else if from.tls {
-                    Scheme::Https
-                } else {
-                    Scheme::Http
-                };
-                let mut local = format!("{}://localhost:{}", scheme.as_str(), from.port).into_bytes();
-                local.extend_from_slice(value.get(origin.len()..).unwrap_or_default());
-                Cow::Owned(local)
-            }
-            Some(Place::Workspace(_) | Place::Control) | None => Cow::Borrowed(value),
-        }
-    }
-
-    /// `5; url=http://localhost:{port}/` with the URL as [`Edit::outward`] makes it.
-    fn refresh(&self, value: &[u8]) -> Option<Vec<u8>> {
-        let start = value.windows(4).position(|part| part.eq_ignore_ascii_case(b"url="))? + 4;
-        let (before, url) = value.split_at_checked(start)?;
-        let quote = usize::from(matches!(url.first(), Some(b'"' | b'\'')));
-        let public = self.outward(url.get(quote..)?)?;
-        Some([before, url.get(..quote)?, &public].concat())
-    }
-
-    /// A redirect to `http://localhost:{port}` as the browser must follow it.
-    fn outward(&self, location: &[u8]) -> Option<Vec<u8>> {
-        if self.permit.profile() == Profile::Public {
-            return None;
-        }
-        let origin = origin_part(location);
-        let text = std::str::from_utf8(origin).ok()?;
-        let (scheme, authority) = text.split_once("://")?;
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) => (host, portway_core::host::canonical_port(port)?),
-            None => (authority, if scheme == "https" { 443 } else { 80 }),
-        };
-        if !matches!(scheme, "http" | "https") || !(host.eq_ignore_ascii_case("localhost") || host == "127.0.0.1") {
-            return None;
-        }
-        let public = if port == self.permit.port() {
-            self.names().origin(self.target())
-        } else {
-            let form = PortForm::Number { port, tls: scheme == "https" };
-            let workspace = &self.target().workspace;
-            let host = self.names().host(self.target().domain, workspace, form).ok()?;
-            self.names().origin(&Target { host, ..self.target().clone() })
-        };
-        let mut mapped = public.into_bytes();
-        mapped.extend_from_slice(location.get(origin.len()..).unwrap_or_default());
-        Some(mapped)
-    }
+/// `host[:port]` of an origin.
+fn host_of(origin: &[u8]) -> Option<String> {
+    let (_, host) = std::str::from_utf8(origin).ok()?.split_once("://")?;
+    Some(host.to_owned())
 }
 
 /// Whether Connection names the field as one for this hop alone (RFC 9110 7.6.1).

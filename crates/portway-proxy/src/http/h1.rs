@@ -18,9 +18,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use self::message::{Body, Response};
 use self::visitor::Visitor;
 use super::answer::Answer;
-use super::edge;
 use super::edit::Edit;
 use super::route::{Route, route};
+use super::{cors, edge, frames};
 use crate::control::BODY_MAX;
 use crate::core::{Core, Visit};
 use crate::io::Duplex;
@@ -133,7 +133,8 @@ async fn own_answer(
     answer: Answer,
     keep: bool,
 ) -> Next {
-    let answer = edge::finish(core, visit, answer);
+    let answer = cors::readable(answer, head, &core.settings.names);
+    let answer = edge::finish(core, visit, frames::own_page(answer, head, &core.settings));
     let sent = write_answer(visitor, &answer, head.method() == b"HEAD", !keep).await;
     record.moved(0, answer.body.len() as u64);
     record.close(answer.status, answer.reason);
@@ -151,13 +152,7 @@ async fn relay(
 ) -> Next {
     record.permitted(lease.permit());
     let websocket = head.upgrade_websocket();
-    let edit = Edit {
-        settings: &core.settings,
-        permit: lease.permit(),
-        peer: visit.peer,
-        upgrade: websocket,
-        secure: visit.secure,
-    };
+    let edit = Edit::new(&core.settings, visit, head, lease.permit());
     let mut body = Body::new(visitor, head.framing());
     let mut responder = Response::new(visitor, head, !keep);
     let progress = Progress::default();

@@ -3,17 +3,16 @@
 //! `host → directory → credentials → access → browser policy`, in one turn of the core and without waiting for anything, so
 //! that the lease is registered before a change can be heard. What is done with the outcome is each protocol's business.
 
-use std::fmt::Write as _;
-
 use portway_core::access::{Decision, Reason, Visitor, decide};
-use portway_core::browser::{self, Asking, Once};
-use portway_core::cookie::{self, Found};
+use portway_core::browser::{self, Asking, Once, Policy};
 use portway_core::host::{HostError, Place, Target};
-use portway_core::secret::Secret;
+use portway_core::snapshot::Snapshot;
+use portway_core::workspace::{Cors, Level};
 use portway_http1::{Name, RequestHead};
 
 use super::answer::Answer;
-use super::credentials;
+use super::challenge::{challenge, repair};
+use super::{cors, credentials};
 use crate::core::{Core, Visit};
 use crate::leases::Lease;
 use crate::refusal::{Form, Refusal};
@@ -22,8 +21,6 @@ use crate::refusal::{Form, Refusal};
 pub const RESERVED: &[u8] = b"/.portway/";
 /// Where the closed-port page asks whether the port has opened.
 const PORT_PROBE: &[u8] = b"/.portway/port";
-/// How long the nonce of a login lives, in seconds.
-const TRANSACTION_AGE: u64 = 600;
 
 /// What happens with a request.
 #[derive(Debug)]
@@ -80,14 +77,25 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead) -> Route {
         return refuse(Refusal::NotFound);
     }
 
+    let preflight = cors::is_preflight(head);
     let snapshot = core.directory.load();
+    if preflight
+        && let Some(origin) = cors::sibling(head, &core.settings.names, &target)
+        && !passes_preflights(&snapshot, &target)
+    {
+        return Route::Answer(cors::preflight(head, origin));
+    }
     let credentials = credentials::read(head.fields(), &snapshot);
     if credentials.bad_token {
         return refuse(Refusal::BadToken);
     }
     let permit = match decide(&snapshot, &core.settings.rules, &target, &credentials.visitor, core.now()) {
         Decision::Permit(permit) => permit,
-        Decision::Challenge => return Route::Answer(challenge(core, head, &target, form, credentials.stale_cookie)),
+        // It carries no cookie, so that there is nobody to send to a login; a page of the workspace was answered above.
+        Decision::Challenge if preflight => return refuse(Refusal::OtherOrigin),
+        Decision::Challenge => {
+            return Route::Answer(challenge(core, &snapshot, head, &target, form, credentials.stale_cookie));
+        }
         Decision::Deny(reason) => {
             core.ledger.denied(reason);
             return match reason {
@@ -96,14 +104,28 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead) -> Route {
             };
         }
     };
-    if permit.is_ambient() && browser::check(&asking(head, websocket), &core.settings.names, &target).is_err() {
+    let policy = Policy { names: &core.settings.names, embed: &core.settings.embed };
+    if permit.is_ambient() && browser::check(&asking(head, websocket), policy, &target).is_err() {
         return refuse(Refusal::OtherOrigin);
+    }
+    if let Visitor::Session(session) = &credentials.visitor
+        && let Some(answer) = repair(core, &snapshot, head, &target, session, form)
+    {
+        return Route::Answer(answer);
     }
     if let Visitor::Token(token) = &credentials.visitor {
         core.token_used(token.hash);
     }
     let lease = core.leases.register(permit);
     if path_only == PORT_PROBE { Route::Probe(lease) } else { Route::Relay(lease) }
+}
+
+/// Whether the dev server answers preflights itself. Without a cookie they reach it on a public port alone, and who may
+/// open the port is decided as for every request.
+fn passes_preflights(snapshot: &Snapshot, target: &Target) -> bool {
+    snapshot
+        .port(&target.workspace, target.port)
+        .is_some_and(|policy| policy.level == Level::Public && policy.cors == Some(Cors::Passthrough))
 }
 
 fn asking(head: &RequestHead, websocket: bool) -> Asking<'_> {
@@ -117,54 +139,6 @@ fn asking(head: &RequestHead, websocket: bool) -> Asking<'_> {
         mode: once(Name::SecFetchMode),
         dest: once(Name::SecFetchDest),
     }
-}
-
-/// Sends a navigation to the authoriser with a nonce that only this browser has; tells everything else 401 (R9, R17).
-/// It is the same whether the workspace exists or not.
-fn challenge(core: &Core, head: &RequestHead, target: &Target, form: Form, stale: bool) -> Answer {
-    let fields = head.fields();
-    let mode = Once::of(fields.all(Name::SecFetchMode));
-    let accept = fields.get(Name::Accept);
-    let answer = if browser::is_navigation(head.method(), head.upgrade_websocket(), mode, accept) {
-        // One nonce for all tabs of a browser: a second visit must not spoil the login of the first.
-        let nonce = match cookie::find(fields.all(Name::Cookie), cookie::TRANSACTION) {
-            Found::One(value) => Secret::read(value),
-            Found::None | Found::Many => None,
-        };
-        let Some(nonce) = nonce.or_else(core_random) else {
-            return Refusal::Unavailable.answer(form, None);
-        };
-        let location = authorize_url(core, target, head.path_and_query(), &nonce);
-        Answer::new(302, "log-in")
-            .field("Location", location)
-            .field("Referrer-Policy", "no-referrer")
-            .field("Set-Cookie", cookie::ours(cookie::TRANSACTION, &nonce.text(), TRANSACTION_AGE))
-    } else {
-        // A page with a link: going to `/` is a navigation, which logs in.
-        Refusal::Unauthenticated.answer(form, Some("/"))
-    };
-    if stale { answer.field("Set-Cookie", cookie::ours(cookie::SESSION, "", 0)) } else { answer }
-}
-
-fn authorize_url(core: &Core, target: &Target, path: &[u8], nonce: &Secret) -> String {
-    let names = &core.settings.names;
-    let mut url = format!("{}/.portway/authorize?host={}&return=", names.control.origin(), target.host);
-    for byte in path {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
-            url.push(char::from(*byte));
-        } else {
-            let _ = write!(url, "%{byte:02X}");
-        }
-    }
-    let _ = write!(url, "&ch={}", nonce.hash().text());
-    url
-}
-
-fn core_random() -> Option<Secret> {
-    let mut bytes = [0; 32];
-    // Without randomness nobody is logged in.
-    getrandom::fill(&mut bytes).ok()?;
-    Some(Secret::new(bytes))
 }
 
 /// The same address by https, where that is its public scheme.

@@ -12,6 +12,7 @@ use portway_http1::{BodyDecoder, Framing, Limits, Name, Piece, RequestHead, Resp
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::pump::{PumpFault, pump};
+use super::refused::{Refused, refused};
 use super::visitor::{BodyFault, Progress, RequestBody, Responder};
 use crate::http::edit::Edit;
 use crate::upstream::Connection;
@@ -49,6 +50,8 @@ pub(crate) enum Fault {
     Stalled,
     /// The visitor went away.
     VisitorGone,
+    /// What came is no answer to the request, but to how it was asked; nothing was passed on.
+    Refused(Refused),
     /// The response broke off after its head had gone out: it must end in a reset.
     Truncated,
 }
@@ -146,6 +149,9 @@ async fn receive<R: Responder>(
         return if edit.upgrade { Ok(Done::Switched(Box::new(response))) } else { Err(Fault::Bad) };
     }
     connection.learn(&response);
+    if let Some(refused) = refused(connection, request, &response, edit).await {
+        return Err(Fault::Refused(refused));
+    }
     let framing = response.framing();
     responder.head(&response, edit, framing).map_err(|_| Fault::Bad)?;
     head_seen.set(true);

@@ -6,16 +6,20 @@ use std::future::Future;
 use std::pin::pin;
 
 use bytes::BytesMut;
-use portway_core::workspace::Address;
+use portway_core::access::Permit;
+use portway_core::host::Scheme;
+use portway_core::noticed::Notice;
+use portway_core::workspace::{Address, Profile};
 use portway_http1::{Framing, RequestHead, ResponseHead};
 
 use super::exchange::{Done, Fault, exchange};
+use super::refused::Refused;
 use super::visitor::{Progress, RequestBody, Responder};
 use crate::core::Core;
 use crate::http::edit::Edit;
 use crate::leases::Lease;
 use crate::refusal::Refusal;
-use crate::upstream::{Connection, PoolKey};
+use crate::upstream::{Connection, DialError, Door, PoolKey, ide};
 
 /// How a forwarded request ended.
 #[derive(Debug)]
@@ -64,29 +68,44 @@ async fn attempt<B: RequestBody, R: Responder>(
 ) -> Ended {
     let permit = lease.permit();
     let port = permit.port();
-    let mut head_bytes = BytesMut::with_capacity(1024);
-    if let Err(reject) = edit.write_request(head, &mut head_bytes) {
-        return Ended::Refused(Refusal::Malformed(reject));
-    }
-    let key = PoolKey::of(permit);
+    let closed = |error| Ended::Refused(Refusal::Dial(error, port, permit.workspace().address == Address::Loopback));
     let repeatable = head.framing() == Framing::None && is_idempotent(head.method());
     let addresses = core.dialer.addresses(permit).await;
     // A connection that changes its protocol is nobody else's: it is always a new one.
     let mut pooled = !edit.upgrade;
     let mut gone = pin!(gone);
+    let prefix = ide::prefix(port);
+    let mut door = Door::Port;
+    let mut edit = Edit { switchable: repeatable && permit.is_unsettled(), ..*edit };
+    let mut head_bytes = BytesMut::with_capacity(1024);
     loop {
+        if head_bytes.is_empty()
+            && let Err(reject) = edit.write_request(head, &mut head_bytes)
+        {
+            return Ended::Refused(Refusal::Malformed(reject));
+        }
+        let key = PoolKey::of(permit, door);
         let idle = if pooled { core.pool.take(&key, repeatable, &addresses).await } else { None };
         let mut connection = match idle {
             Some(connection) => connection,
-            None => match core.dialer.dial(permit, &addresses).await {
+            None => match core.dialer.dial(permit, &addresses, door).await {
                 Ok(connection) => connection,
-                Err(error) => {
-                    return Ended::Refused(Refusal::Dial(error, port, permit.workspace().address == Address::Loopback));
-                }
+                Err(DialError::Closed) if door == Door::Port => match carrier(core, permit, head) {
+                    Some(ide) => {
+                        door = Door::Ide(ide);
+                        edit.carried = Some(&prefix);
+                        head_bytes.clear();
+                        continue;
+                    }
+                    None => return closed(DialError::Closed),
+                },
+                // Whatever keeps the IDE from carrying, it is the port that is closed.
+                Err(_) if door != Door::Port => return closed(DialError::Closed),
+                Err(error) => return closed(error),
             },
         };
         let outcome =
-            exchange(&mut connection, head, &head_bytes, body, responder, edit, gone.as_mut(), progress).await;
+            exchange(&mut connection, head, &head_bytes, body, responder, &edit, gone.as_mut(), progress).await;
         return match outcome {
             Ok(Done::Complete { reusable, request_complete, status }) => {
                 if reusable {
@@ -99,6 +118,14 @@ async fn attempt<B: RequestBody, R: Responder>(
                 pooled = false;
                 continue;
             }
+            Err(Fault::Refused(Refused::Name)) => {
+                edit.profile = other(edit.profile);
+                edit.switchable = false;
+                core.notice(&permit.workspace().key, Notice::Switched { port, profile: edit.profile });
+                head_bytes.clear();
+                continue;
+            }
+            Err(Fault::Refused(Refused::Closed)) => closed(DialError::Closed),
             Err(Fault::Silent | Fault::Bad) => Ended::Refused(Refusal::BadUpstream(port)),
             Err(Fault::Timeout) => Ended::Refused(Refusal::UpstreamTimeout(port)),
             Err(Fault::Request(reject)) => Ended::Refused(Refusal::Malformed(reject)),
@@ -106,6 +133,21 @@ async fn attempt<B: RequestBody, R: Responder>(
             Err(Fault::VisitorGone) => Ended::Gone,
             Err(Fault::Truncated) => Ended::Cut,
         };
+    }
+}
+
+/// The port of the IDE that may carry this request, where the workspace is not this machine: here both families of loopback
+/// were dialled already.
+fn carrier(core: &Core, permit: &Permit, head: &RequestHead) -> Option<u16> {
+    let ide = core.settings.ide.filter(|ide| *ide != permit.port())?;
+    let elsewhere = permit.workspace().address != Address::Loopback && permit.scheme() == Scheme::Http;
+    (elsewhere && ide::may_carry(head.path_and_query())).then_some(ide)
+}
+
+fn other(profile: Profile) -> Profile {
+    match profile {
+        Profile::Localhost => Profile::Public,
+        Profile::Public => Profile::Localhost,
     }
 }
 

@@ -9,7 +9,8 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use portway_http1::{HeadParser, Limits, Name, ResponseHead};
+use portway_http1::{Framing, HeadParser, Limits, Name, ResponseHead};
+use tokio::time::timeout;
 
 use crate::io::Duplex;
 
@@ -19,6 +20,11 @@ const UNANNOUNCED: Duration = Duration::from_secs(2);
 const MARGIN: Duration = Duration::from_secs(1);
 /// How long a connection may stay idle for requests that can be repeated.
 const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// How much of a body is looked at, in bytes: Rails says why it refuses after a style sheet.
+const PEEK_MAX: usize = 8 * 1024;
+/// How long a body may keep its head from being passed on.
+const PEEK_TIME: Duration = Duration::from_millis(500);
 
 /// A connection to a dev server.
 #[derive(Debug)]
@@ -54,6 +60,27 @@ impl Connection {
         self.idle_since = Instant::now();
         if let Some(value) = head.fields().get(Name::KeepAlive) {
             self.announced = announced_timeout(value);
+        }
+    }
+
+    /// Whether the body that is about to come says one of these near its beginning. What is read of it stays in the buffer,
+    /// for whoever passes it on.
+    pub async fn body_says(&mut self, framing: Framing, words: &[&str]) -> bool {
+        let _ = timeout(PEEK_TIME, self.peek(framing)).await;
+        let body = self.buf.get(..PEEK_MAX).unwrap_or(&self.buf);
+        words.iter().any(|words| body.windows(words.len()).any(|part| part == words.as_bytes()))
+    }
+
+    async fn peek(&mut self, framing: Framing) {
+        let want = match framing {
+            Framing::None => 0,
+            Framing::Length(length) => usize::try_from(length).unwrap_or(PEEK_MAX).min(PEEK_MAX),
+            Framing::Chunked | Framing::UntilClose => PEEK_MAX,
+        };
+        while self.buf.len() < want && !(framing == Framing::Chunked && self.buf.ends_with(b"\r\n0\r\n\r\n")) {
+            if !matches!(self.io.fill(&mut self.buf).await, Ok(1..)) {
+                return;
+            }
         }
     }
 

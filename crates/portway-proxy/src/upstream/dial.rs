@@ -59,6 +59,15 @@ impl DialError {
     }
 }
 
+/// By which port of the workspace a permit's port is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Door {
+    /// Its own.
+    Port,
+    /// The IDE's, which carries to it.
+    Ide(u16),
+}
+
 /// The addresses of one workspace at one moment.
 #[derive(Clone, Debug)]
 pub enum Addresses {
@@ -105,14 +114,14 @@ impl Dialer {
         }
     }
 
-    /// Dials the permit's endpoint.
+    /// Dials the permit's endpoint, or by another door to it.
     ///
     /// # Errors
     /// [`DialError`]; of several addresses, the failure that says most.
-    pub async fn dial(&self, permit: &Permit, addresses: &Addresses) -> Result<Connection, DialError> {
+    pub async fn dial(&self, permit: &Permit, addresses: &Addresses, door: Door) -> Result<Connection, DialError> {
         let mut error = DialError::NoAddress;
         for ip in addresses.iter().copied() {
-            match self.dial_one(ip, permit).await {
+            match self.dial_one(ip, permit, door).await {
                 Ok(connection) => return Ok(connection),
                 Err(next) => error = worse(error, next),
             }
@@ -120,11 +129,15 @@ impl Dialer {
         Err(error)
     }
 
-    async fn dial_one(&self, ip: IpAddr, permit: &Permit) -> Result<Connection, DialError> {
+    async fn dial_one(&self, ip: IpAddr, permit: &Permit, door: Door) -> Result<Connection, DialError> {
         let rules = &self.settings.dial;
-        let address = rules.check(ip, permit.port(), is_local(ip)).map_err(|refusal| {
+        let (port, scheme) = match door {
+            Door::Port => (permit.port(), permit.scheme()),
+            Door::Ide(port) => (port, Scheme::Http),
+        };
+        let address = rules.check(ip, port, is_local(ip)).map_err(|refusal| {
             let workspace = &permit.workspace().id;
-            tracing::warn!(event = "address-refused", ws_id = %workspace, address = %ip, port = permit.port(), %refusal);
+            tracing::warn!(event = "address-refused", ws_id = %workspace, address = %ip, port, %refusal);
             DialError::Refused(refusal)
         })?;
         let limit = self.settings.timeouts.connect;
@@ -137,7 +150,7 @@ impl Dialer {
         // A small message must not wait for the acknowledgement of the one before.
         let _ = tcp.set_nodelay(true);
         keep_alive(&tcp);
-        let io = match permit.scheme() {
+        let io = match scheme {
             Scheme::Http => Io::Plain(tcp),
             Scheme::Https => {
                 let name = ServerName::try_from("localhost").map_err(|_| DialError::Tls)?;

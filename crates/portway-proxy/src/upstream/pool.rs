@@ -12,6 +12,7 @@ use portway_core::host::Scheme;
 use portway_core::snapshot::Diff;
 
 use super::conn::Connection;
+use super::dial::Door;
 
 /// The most idle connections for one key. It must hold what a burst leaves behind: with 64, a thousand visitors' connections
 /// cost twice nginx's CPU a request, because most of theirs were dialled anew.
@@ -26,17 +27,19 @@ pub struct PoolKey {
     generation: Arc<str>,
     port: u16,
     tls: bool,
+    door: Door,
     /// `None` on a public port.
     user: Option<Arc<str>>,
 }
 
 impl PoolKey {
-    pub fn of(permit: &Permit) -> Self {
+    pub fn of(permit: &Permit, door: Door) -> Self {
         Self {
             workspace: permit.workspace().key.clone(),
             generation: permit.workspace().generation.clone(),
             port: permit.port(),
             tls: permit.scheme() == Scheme::Https,
+            door,
             user: permit.user().cloned(),
         }
     }

@@ -16,8 +16,13 @@ pub(super) type WorkspaceColumns = (String, String, Option<String>, String, bool
 pub(super) const WORKSPACE_COLUMNS_BY_KEY: &str =
     "SELECT key, id, owner, address, running, generation FROM workspaces WHERE key = ?";
 
-/// `workspace, port, level, profile, scheme, users joined by commas`; user names have no comma.
-type PortColumns = (String, i64, String, Option<String>, Option<String>, Option<String>);
+/// `workspace, port, level, profile, scheme, cors, users joined by commas`; user names have no comma.
+type PortColumns = (String, i64, String, Option<String>, Option<String>, Option<String>, Option<String>);
+/// Of one workspace, or of all where it is NULL.
+const PORTS: &str = "SELECT workspace, port, level, profile, scheme, cors,
+     (SELECT group_concat(user) FROM shares
+      WHERE shares.workspace = ports.workspace AND shares.port = ports.port)
+ FROM ports WHERE ?1 IS NULL OR workspace = ?1";
 
 impl Store {
     /// Everything that is true now, from one moment of the database. Expired rows are left out.
@@ -27,14 +32,7 @@ impl Store {
     pub async fn listing(&self) -> Result<Listing, StoreError> {
         let mut tx = self.pool.begin().await?;
         let workspaces = workspaces(&mut tx).await?;
-        let ports = sqlx::query_as(
-            "SELECT workspace, port, level, profile, scheme,
-                 (SELECT group_concat(user) FROM shares
-                  WHERE shares.workspace = ports.workspace AND shares.port = ports.port)
-             FROM ports",
-        )
-        .fetch_all(&mut *tx)
-        .await?;
+        let ports = sqlx::query_as(PORTS).bind(None::<&str>).fetch_all(&mut *tx).await?;
         let users: Vec<(String, bool)> = sqlx::query_as("SELECT id, suspended FROM users").fetch_all(&mut *tx).await?;
         let sessions: Vec<(Vec<u8>, String, String, i64)> =
             sqlx::query_as("SELECT hash, user, host, expires_at FROM sessions WHERE expires_at > unixepoch()")
@@ -133,15 +131,7 @@ async fn workspaces(tx: &mut Transaction) -> Result<Vec<Arc<Workspace>>, StoreEr
 
 /// Every configured port of one workspace as it is now.
 pub(super) async fn ports_event(tx: &mut Transaction, key: &str) -> Result<Event, StoreError> {
-    let rows = sqlx::query_as(
-        "SELECT workspace, port, level, profile, scheme,
-             (SELECT group_concat(user) FROM shares
-              WHERE shares.workspace = ports.workspace AND shares.port = ports.port)
-         FROM ports WHERE workspace = ?",
-    )
-    .bind(key)
-    .fetch_all(&mut **tx)
-    .await?;
+    let rows = sqlx::query_as(PORTS).bind(Some(key)).fetch_all(&mut **tx).await?;
     let (key, table) = tables(rows).pop().unwrap_or_else(|| (key.into(), Arc::default()));
     Ok(Event::Ports { key, table })
 }
@@ -165,7 +155,7 @@ pub(super) fn workspace_row(row: WorkspaceColumns) -> Option<Arc<Workspace>> {
 
 fn tables(rows: Vec<PortColumns>) -> Vec<(Arc<str>, Arc<PortTable>)> {
     let mut tables: BTreeMap<String, PortTable> = BTreeMap::new();
-    for (key, port, level, profile, scheme, users) in rows {
+    for (key, port, level, profile, scheme, cors, users) in rows {
         let users: BTreeSet<_> = users.iter().flat_map(|users| users.split(',')).map(Into::into).collect();
         let policy = || {
             Some(PortPolicy {
@@ -173,6 +163,7 @@ fn tables(rows: Vec<PortColumns>) -> Vec<(Arc<str>, Arc<PortTable>)> {
                 users,
                 profile: profile.as_deref().map(str::parse).transpose().ok()?,
                 scheme: scheme.as_deref().map(str::parse).transpose().ok()?,
+                cors: cors.as_deref().map(str::parse).transpose().ok()?,
             })
         };
         match (u16::try_from(port), policy()) {

@@ -1,6 +1,8 @@
 //! Logins on the control host, and the one-time links that begin one. Only the authoriser asks here; a workspace host's
 //! sessions are made from tickets.
 
+use std::collections::BTreeSet;
+
 use portway_core::Timestamp;
 use portway_core::secret::SecretHash;
 use portway_core::snapshot::Event;
@@ -91,6 +93,32 @@ impl Store {
                 .fetch_optional(&self.pool)
                 .await?;
         Ok(row.map(|(user, expires_at)| LoginRow { user: user.into(), expires_at: timestamp(expires_at) }))
+    }
+
+    /// The hosts on which a login has live sessions.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn hosts_of_login(&self, login: &SecretHash) -> Result<BTreeSet<String>, StoreError> {
+        let hosts: Vec<String> =
+            sqlx::query_scalar("SELECT host FROM sessions WHERE login = ? AND expires_at > unixepoch()")
+                .bind(&login.0[..])
+                .fetch_all(&self.pool)
+                .await?;
+        Ok(hosts.into_iter().collect())
+    }
+
+    /// The login that a live session was made from.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn login_of_session(&self, session: &SecretHash) -> Result<Option<SecretHash>, StoreError> {
+        let login: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT login FROM sessions WHERE hash = ? AND expires_at > unixepoch()")
+                .bind(&session.0[..])
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(login.and_then(hash))
     }
 
     /// Ends a login with every host session made from it. One that is not there is ended already.

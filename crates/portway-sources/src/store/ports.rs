@@ -4,7 +4,7 @@
 
 use portway_core::host::Scheme;
 use portway_core::snapshot::Event;
-use portway_core::workspace::{Level, Profile, UserId};
+use portway_core::workspace::{Cors, Level, Profile, UserId};
 
 use super::users::{require_user, user_id};
 use super::{Store, StoreError, Transaction, key, listing, port};
@@ -14,6 +14,7 @@ use super::{Store, StoreError, Transaction, key, listing, port};
 pub struct PortChange {
     pub profile: Option<Option<Profile>>,
     pub scheme: Option<Option<Scheme>>,
+    pub cors: Option<Option<Cors>>,
 }
 
 impl Store {
@@ -28,6 +29,14 @@ impl Store {
         if let Some(profile) = change.profile {
             sqlx::query("UPDATE ports SET profile = ? WHERE workspace = ? AND port = ?")
                 .bind(profile.map(Profile::as_str))
+                .bind(&key)
+                .bind(number)
+                .execute(&mut *tx)
+                .await?;
+        }
+        if let Some(cors) = change.cors {
+            sqlx::query("UPDATE ports SET cors = ? WHERE workspace = ? AND port = ?")
+                .bind(cors.map(Cors::as_str))
                 .bind(&key)
                 .bind(number)
                 .execute(&mut *tx)
@@ -114,7 +123,8 @@ impl Store {
         }
         sqlx::query(
             "DELETE FROM ports
-             WHERE workspace = ? AND port = ? AND profile IS NULL AND scheme IS NULL",
+             WHERE workspace = ? AND port = ? AND profile IS NULL AND scheme IS NULL
+             AND cors IS NULL",
         )
         .bind(&key)
         .bind(number)

@@ -2,7 +2,7 @@
 
 use portway_core::access::effective_level;
 use portway_core::host::Scheme;
-use portway_core::workspace::{Level, PortPolicy, Profile};
+use portway_core::workspace::{Cors, Level, PortPolicy, Profile};
 use portway_sources::PortChange;
 use serde::Serialize;
 
@@ -18,6 +18,7 @@ pub(crate) struct Row {
     /// `localhost`, `public`, or nothing set.
     profile: Option<&'static str>,
     scheme: Option<&'static str>,
+    cors: Option<&'static str>,
     /// As it was shared.
     level: &'static str,
     users: Vec<String>,
@@ -61,6 +62,7 @@ async fn set(context: &Context, world: World, args: &PortSet) -> Result<(), Fail
     let change = PortChange {
         profile: args.profile.map(|profile| Some(profile.into())),
         scheme: args.scheme.map(|scheme| Some(scheme.into())),
+        cors: args.cors.map(|cors| Some(cors.into())),
     };
     world.store.set_port(&id, port, change).await?;
     world.store.close().await;
@@ -97,6 +99,7 @@ fn row(context: &Context, workspace: &str, port: u16, policy: &PortPolicy) -> Ro
         port,
         profile: policy.profile.map(Profile::as_str),
         scheme: policy.scheme.map(Scheme::as_str),
+        cors: policy.cors.map(Cors::as_str),
         level: policy.level.as_str(),
         users: policy.users.iter().map(ToString::to_string).collect(),
         effective: effective_level(&context.settings.rules, port, Some(policy)).as_str(),
@@ -113,9 +116,10 @@ pub(crate) fn list(context: &Context, rows: &[Row], empty: &str) -> Result<(), F
             row.port.to_string(),
             or_default(row.profile),
             or_default(row.scheme),
+            or_default(row.cors),
             row.effective.to_owned(),
             users,
         ]
     };
-    context.output.list(rows, ["WORKSPACE", "PORT", "PROFILE", "SCHEME", "OPEN TO", "USERS"], cells, empty)
+    context.output.list(rows, ["WORKSPACE", "PORT", "PROFILE", "SCHEME", "CORS", "OPEN TO", "USERS"], cells, empty)
 }

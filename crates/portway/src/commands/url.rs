@@ -15,6 +15,10 @@ struct Record {
 
 pub(crate) fn run(global: &Global, args: &Url) -> Result<(), Failure> {
     let (context, domain) = find_domain(global, &args.origins)?;
+    if args.vscode {
+        let url = context.names.url_template(domain, &args.workspace, "{{port}}")?;
+        return context.output.record(&Record { workspace: args.workspace.clone(), url: url.clone() }, &url);
+    }
     let form = match args.port {
         None => PortForm::Default,
         Some(port) => PortForm::Number { port: port.port, tls: port.tls },

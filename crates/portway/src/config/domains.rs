@@ -4,8 +4,8 @@
 
 use portway_core::host::{Domain, LABEL_MAX, NAME_MAX, Pattern, Scheme, canonical_port};
 
-use super::file::Entries;
-use super::keys::{self, Key};
+use super::file::{Entries, Raw};
+use super::keys::{self, Key, Kind};
 use super::problem::{Complaint, Place};
 use super::read::{self, Read, Reader};
 
@@ -138,7 +138,7 @@ fn refuse_plain(r: &mut Reader, origin: &Read<Origin>, key: &Key) {
     }
 }
 
-fn parse_with<T>(parse: impl Fn(&str) -> Result<T, Complaint>) -> impl Fn(&super::file::Raw) -> Result<T, Complaint> {
+fn parse_with<T>(parse: impl Fn(&str) -> Result<T, Complaint>) -> impl Fn(&Raw) -> Result<T, Complaint> {
     move |raw| parse(&read::text(raw)?)
 }
 
@@ -172,6 +172,15 @@ fn domain_name(text: &str) -> Result<String, Complaint> {
         return refuse("it leaves no room for a label below it");
     }
     Ok(name)
+}
+
+/// Origins of other sites, each in the spelling that browsers use.
+pub(crate) fn origins(raw: &Raw) -> Result<Vec<String>, Complaint> {
+    let one = |raw: &Raw| {
+        let Origin { scheme, host, port } = origin(&read::text(raw)?)?;
+        Ok(portway_core::host::origin(scheme, &host, port))
+    };
+    read::list(Kind::Texts, one)(raw)
 }
 
 /// `http://host`, `https://host:8443`.

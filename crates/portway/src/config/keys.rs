@@ -170,6 +170,17 @@ It bounds what was shared before, too.";
     ACCESS_DENIED = "access.denied", Integers, "[22]",
 "Ports that are never served.";
 
+    ACCESS_EMBED = "access.embed", Texts, "[]",
+"Origins whose pages may show ports in frames, such as \"https://ide.example.com\"; the control host's may, and so may
+the workspace's own.";
+
+    IDE_PORT = "ide.port", Integer, "8080",
+"The port on which workspaces run it.";
+
+    IDE_CARRY = "ide.carry", Flag, "false",
+"Whether a port that only listens on 127.0.0.1 inside a workspace is reached through the IDE, where that is code-server.
+Who may open the port is decided as ever; nobody needs to be allowed to open the IDE.";
+
     SESSIONS_LOGIN = "sessions.login", Duration, "\"24h\"",
 "How long a login lasts.";
 
@@ -235,6 +246,7 @@ pub(crate) const TABLES: &[Table] = &[
         doc: "Workspaces, besides those added with `portway workspace add`.",
     },
     Table { path: "access", commented: false, doc: "The administrator's bounds on what people may share." },
+    Table { path: "ide", commented: false, doc: "The IDE in the workspaces." },
     Table { path: "sessions", commented: false, doc: "How long logins last." },
     Table { path: "limits", commented: false, doc: "Limits. Bodies and streams have no limit in size or total time." },
     Table { path: "log", commented: false, doc: "What is logged, to standard output." },

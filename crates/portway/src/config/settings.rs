@@ -44,6 +44,10 @@ pub(crate) struct Settings {
     pub(crate) ops: SocketAddr,
     pub(crate) tls: Option<Tls>,
     pub(crate) rules: Rules,
+    /// Origins whose pages may show ports in frames.
+    pub(crate) embed: Vec<String>,
+    /// The port of the IDE that carries connections to ports on a workspace's loopback; `None` where it does not.
+    pub(crate) ide: Option<u16>,
     /// Where workspaces may be dialled.
     pub(crate) allow: Vec<Cidr>,
     /// The static source.
@@ -249,6 +253,9 @@ fn build(
         protected: r.read(&keys::ACCESS_PROTECTED, ports())?.value.into_iter().collect(),
         denied: r.read(&keys::ACCESS_DENIED, ports())?.value.into_iter().collect(),
     };
+    let embed = r.read(&keys::ACCESS_EMBED, domains::origins)?.value;
+    let ide_port = r.read(&keys::IDE_PORT, read::port)?.value;
+    let ide = r.read(&keys::IDE_CARRY, read::flag)?.value.then_some(ide_port);
     for domain in domains.iter().filter(|domain| rules.denied.contains(&domain.default_port)) {
         warnings.push(format!(
             "the default port {} of {} is in access.denied, so that `{{workspace}}.{}` never opens",
@@ -285,6 +292,8 @@ fn build(
         ops: ops.value,
         tls,
         rules,
+        embed,
+        ide,
         allow,
         workspaces_file_place: workspaces_file.as_ref().map_or(Place::Default, |file| file.place.clone()),
         workspaces_file: workspaces_file.map(|file| resolve(&folder, &file.value, &file.place)),

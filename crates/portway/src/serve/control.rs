@@ -1,16 +1,24 @@
 //! The control runtime's side of the channel: what cores ask for is done here, each call in a task of its own.
 
 use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use portway_control::Control as ControlHost;
+use portway_core::snapshot::Event;
 use portway_proxy::control::{ControlCall, ControlRequest};
-use portway_sources::Store;
+use portway_sources::{Publisher, Store};
 use tokio::sync::mpsc;
 
 use super::logs::Writer;
 
 /// Answers until every core is gone.
-pub(super) async fn answer(mut calls: mpsc::Receiver<ControlCall>, host: ControlHost, store: Store, writer: Writer) {
+pub(super) async fn answer(
+    mut calls: mpsc::Receiver<ControlCall>,
+    host: ControlHost,
+    store: Store,
+    publisher: Publisher,
+    writer: Writer,
+) {
     while let Some(call) = calls.recv().await {
         match call {
             ControlCall::Request(call) => {
@@ -32,6 +40,13 @@ pub(super) async fn answer(mut calls: mpsc::Receiver<ControlCall>, host: Control
                     if let Err(error) = store.touch_token(&token).await {
                         tracing::debug!(%error, "the use of a token was not noted");
                     }
+                });
+            }
+            ControlCall::Noticed { workspace, notice } => {
+                let publisher = publisher.clone();
+                tokio::spawn(async move {
+                    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+                    publisher.publish(vec![Event::Noticed { key: workspace, notice, at }]).await;
                 });
             }
             ControlCall::Log(lines) => writer.send(lines),

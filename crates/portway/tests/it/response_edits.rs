@@ -119,10 +119,13 @@ async fn addresses_of_localhost_become_public_ones() {
         ("?q".into(), "?q".into()),
         ("https://example.com/".into(), "https://example.com/".into()),
         (format!("http://localhost.evil.example:{port}/"), format!("http://localhost.evil.example:{port}/")),
-        ("//localhost:5000/".into(), "//localhost:5000/".into()),
+        ("//localhost:5000/x".into(), format!("{there}/x")),
+        (format!("http://[::1]:{port}/"), format!("{here}/")),
     ] {
         let (_, answer) = told(&mut client, &door, &format!("Location: {sent}\r\n")).await;
-        assert_eq!(answer.all("location"), [wanted], "{sent}");
+        assert_eq!(answer.all("location"), [wanted.as_str()], "{sent}");
+        let (_, answer) = told(&mut client, &door, &format!("Content-Location: {sent}\r\n")).await;
+        assert_eq!(answer.all("content-location"), [wanted], "{sent}");
     }
     let (_, answer) = told(&mut client, &door, &format!("Refresh: 5; url=http://localhost:{port}/a\r\n")).await;
     assert_eq!(answer.all("refresh"), [format!("5; url={here}/a")]);

@@ -1,11 +1,10 @@
 //! WebSocket over HTTP/1.1: the dev server's 101, checked, passed on, and then an opaque tunnel (RFC 6455).
 
-use base64::Engine as _;
 use bytes::BytesMut;
-use portway_http1::{HeadWriter, Name, Reject, RequestHead, ResponseHead};
-use sha1::{Digest as _, Sha1};
+use portway_http1::{HeadWriter, Reject, RequestHead, ResponseHead};
 
 use super::super::edit::Edit;
+use super::super::websocket;
 use super::message::put_fields;
 use super::visitor::Visitor;
 use super::{Next, write_answer};
@@ -26,14 +25,7 @@ pub(super) async fn switch(
     connection: Connection,
     response: &ResponseHead,
 ) -> Next {
-    let fields = response.fields();
-    let accepted =
-        fields.get(Name::SecWebsocketAccept) == head.fields().get(Name::SecWebsocketKey).map(accept_value).as_deref();
-    if !accepted
-        || fields.repeated(Name::SecWebsocketAccept)
-        || !fields.list_contains(Name::Upgrade, "websocket")
-        || !fields.list_contains(Name::Connection, "upgrade")
-    {
+    if !websocket::is_accepted(head, response) {
         let answer = Refusal::BadUpstream(edit.permit.port()).answer(Form::Json, None);
         let _ = write_answer(visitor, &answer, false, true).await;
         record.close(answer.status, "bad-upgrade");
@@ -77,10 +69,4 @@ fn write_switching(response: &ResponseHead, edit: &Edit<'_>, out: &mut BytesMut)
     put_fields(&mut writer, response.fields(), edit, false)?;
     writer.finish();
     Ok(())
-}
-
-/// RFC 6455 4.2.2: the proof that the handshake was understood.
-fn accept_value(key: &[u8]) -> Vec<u8> {
-    let digest = Sha1::new().chain_update(key).chain_update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").finalize();
-    base64::engine::general_purpose::STANDARD.encode(digest).into_bytes()
 }

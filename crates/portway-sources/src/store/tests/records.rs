@@ -1,7 +1,7 @@
 //! Workspaces, ports, shares, tokens, audit and sweep.
 
 use portway_core::host::Scheme;
-use portway_core::workspace::{Address, Level, PortPolicy, Profile, State};
+use portway_core::workspace::{Address, Cors, Level, PortPolicy, Profile, State};
 
 use super::*;
 use crate::store::audit::{Audit, KEPT};
@@ -95,12 +95,15 @@ async fn port_settings_change_one_by_one_and_go_back_to_the_default() {
         stage.publisher.current().port("box", 3000).unwrap().clone()
     };
     assert_eq!(set(PortChange::default()).await, PortPolicy::default(), "declared, with every default");
-    let one = set(PortChange { profile: Some(Some(Profile::Public)), scheme: None }).await;
+    let one = set(PortChange { profile: Some(Some(Profile::Public)), ..PortChange::default() }).await;
     assert_eq!((one.profile, one.scheme), (Some(Profile::Public), None));
-    let two = set(PortChange { profile: None, scheme: Some(Some(Scheme::Https)) }).await;
+    let two = set(PortChange { scheme: Some(Some(Scheme::Https)), ..PortChange::default() }).await;
     assert_eq!((two.profile, two.scheme), (Some(Profile::Public), Some(Scheme::Https)));
-    let three = set(PortChange { profile: Some(None), scheme: None }).await;
-    assert_eq!((three.profile, three.scheme), (None, Some(Scheme::Https)));
+    let three =
+        set(PortChange { profile: Some(None), cors: Some(Some(Cors::Passthrough)), ..PortChange::default() }).await;
+    assert_eq!((three.profile, three.scheme, three.cors), (None, Some(Scheme::Https), Some(Cors::Passthrough)));
+    let four = set(PortChange { cors: Some(None), ..PortChange::default() }).await;
+    assert_eq!((four.scheme, four.cors), (Some(Scheme::Https), None));
 
     stage.see(stage.store.remove_port("BOX", 3000).await.unwrap()).await;
     assert_eq!(stage.publisher.current().ports("box"), None);
@@ -136,7 +139,7 @@ async fn a_share_grows_and_shrinks_and_closes() {
 async fn taking_a_share_back_keeps_the_ports_settings_only() {
     let stage = Stage::peopled().await;
     let store = &stage.store;
-    let https = PortChange { scheme: Some(Some(Scheme::Https)), profile: None };
+    let https = PortChange { scheme: Some(Some(Scheme::Https)), ..PortChange::default() };
     stage.see(store.set_port("box", 3000, https).await.unwrap()).await;
     for port in [3000, 5000] {
         let users = ["bob".into()];

@@ -1,7 +1,7 @@
 //! Whatever is done in whatever order, the events lead where a fresh listing leads.
 
 use portway_core::host::Scheme;
-use portway_core::workspace::{Address, Level, Profile, State, UserId};
+use portway_core::workspace::{Address, Cors, Level, Profile, State, UserId};
 use proptest::prelude::*;
 
 use super::*;
@@ -43,6 +43,7 @@ enum Step {
         port: usize,
         profile: Option<bool>,
         scheme: Option<bool>,
+        cors: Option<bool>,
     },
     RemovePort(usize, usize),
     Share {
@@ -95,8 +96,9 @@ fn step() -> impl Strategy<Value = Step> {
             port.clone(),
             prop::option::of(any::<bool>()),
             prop::option::of(any::<bool>()),
+            prop::option::of(any::<bool>()),
         )
-            .prop_map(|(id, port, profile, scheme)| SetPort { id, port, profile, scheme }),
+            .prop_map(|(id, port, profile, scheme, cors)| SetPort { id, port, profile, scheme, cors }),
         1 => (id.clone(), port.clone()).prop_map(|(id, port)| RemovePort(id, port)),
         5 => (id.clone(), port.clone(), prop::option::of(0..4usize), users(), users())
             .prop_map(|(id, port, level, add, remove)| Share { id, port, level, add, remove }),
@@ -160,10 +162,11 @@ async fn take(stage: &Stage, made: &mut Made, step: Step) -> Result<Vec<Event>, 
             store.set_workspace(WORKSPACES[id], change).await
         }
         Step::RemoveWorkspace(id) => store.remove_workspace(WORKSPACES[id]).await,
-        Step::SetPort { id, port, profile, scheme } => {
+        Step::SetPort { id, port, profile, scheme, cors } => {
             let change = PortChange {
                 profile: profile.map(|set| set.then_some(Profile::Public)),
                 scheme: scheme.map(|set| set.then_some(Scheme::Https)),
+                cors: cors.map(|set| set.then_some(Cors::Passthrough)),
             };
             store.set_port(WORKSPACES[id], PORTS[port], change).await
         }

@@ -1,0 +1,140 @@
+//! What a visitor without a session gets, the same whether the workspace exists or not (R54): a navigation is sent to the
+//! authoriser, a frame shows a button, and everything else is told 401 (R9, R16, R17).
+//!
+//! It also notices which ports of a workspace its own pages call in vain, and sends the next navigation of such a page to
+//! the authoriser once more, where a login takes those siblings along. It decides nothing about access.
+
+use std::fmt::Write as _;
+
+use portway_core::access::user_may;
+use portway_core::browser::{self, Once, is_sibling, origin_part};
+use portway_core::cookie::{self, Found};
+use portway_core::host::Target;
+use portway_core::noticed::Notice;
+use portway_core::secret::Secret;
+use portway_core::snapshot::{HostSession, Snapshot};
+use portway_http1::{Name, RequestHead};
+
+use super::answer::Answer;
+use super::frames;
+use crate::core::Core;
+use crate::refusal::{Form, Refusal};
+
+/// The answer to a visitor who is nobody here.
+pub(super) fn challenge(
+    core: &Core,
+    snapshot: &Snapshot,
+    head: &RequestHead,
+    target: &Target,
+    form: Form,
+    stale: bool,
+) -> Answer {
+    let answer = if !is_navigation(head) {
+        notice_missed(core, snapshot, head, target);
+        // A page with a link: going to `/` is a navigation, which logs in.
+        Refusal::Unauthenticated.answer(form, Some("/"))
+    } else if frames::is_framed(head) {
+        notice_missed(core, snapshot, head, target);
+        framed(core, head, target, form)
+    } else {
+        log_in(core, head, target, form, "log-in")
+    };
+    if stale { answer.field("Set-Cookie", cookie::ours(cookie::SESSION, "", 0)) } else { answer }
+}
+
+/// The authoriser once more, for a visitor who has a session here: a page of the workspace has lately called a port that
+/// this visitor may open and has no session on.
+pub(super) fn repair(
+    core: &Core,
+    snapshot: &Snapshot,
+    head: &RequestHead,
+    target: &Target,
+    session: &HostSession,
+    form: Form,
+) -> Option<Answer> {
+    let noticed = snapshot.noticed(&target.workspace)?;
+    let mode = Once::of(head.fields().all(Name::SecFetchMode));
+    let dest = Once::of(head.fields().all(Name::SecFetchDest));
+    let fills_the_tab = mode == Once::One(b"navigate") && dest == Once::One(b"document") && head.method() == b"GET";
+    if !fills_the_tab || head.fields().get_named(b"sec-purpose").is_some() {
+        return None;
+    }
+    let names = &core.settings.names;
+    let lacks = noticed.missed(core.now()).any(|host| {
+        let sibling = names.target_of(host).filter(|sibling| sibling.host != target.host);
+        sibling.is_some_and(|sibling| user_may(snapshot, &core.settings.rules, &sibling, &session.user).is_ok())
+    });
+    (lacks && core.may_repair(session.hash)).then(|| log_in(core, head, target, form, "siblings"))
+}
+
+/// Sends a navigation to the authoriser with a nonce that only this browser has.
+fn log_in(core: &Core, head: &RequestHead, target: &Target, form: Form, reason: &'static str) -> Answer {
+    // One nonce for all tabs of a browser: a second visit must not spoil the login of the first.
+    let nonce = match cookie::find(head.fields().all(Name::Cookie), cookie::TRANSACTION) {
+        Found::One(value) => Secret::read(value),
+        Found::None | Found::Many => None,
+    };
+    let Some(nonce) = nonce.or_else(fresh_secret) else {
+        return Refusal::Unavailable.answer(form, None);
+    };
+    Answer::new(302, reason)
+        .field("Location", authorize_url(core, target, head.path_and_query(), &nonce))
+        .field("Referrer-Policy", "no-referrer")
+        .field("Set-Cookie", cookie::ours(cookie::TRANSACTION, &nonce.text(), cookie::TRANSACTION_AGE))
+}
+
+fn framed(core: &Core, head: &RequestHead, target: &Target, form: Form) -> Answer {
+    let settings = &core.settings;
+    let offered = if frames::may_show(settings, target, head) {
+        frames::offer(settings, head, target, fresh_secret)
+    } else {
+        // Nor may it show a button that looks like ours.
+        None
+    };
+    offered.unwrap_or_else(|| Refusal::OtherOrigin.answer(form, None))
+}
+
+fn is_navigation(head: &RequestHead) -> bool {
+    let mode = Once::of(head.fields().all(Name::SecFetchMode));
+    browser::is_navigation(head.method(), head.upgrade_websocket(), mode, head.fields().get(Name::Accept))
+}
+
+/// Notes that a page of the workspace called this host and had no session here.
+fn notice_missed(core: &Core, snapshot: &Snapshot, head: &RequestHead, target: &Target) {
+    let fields = head.fields();
+    let page = match (Once::of(fields.all(Name::Origin)), Once::of(fields.all(Name::Referer))) {
+        (Once::One(origin), _) => origin,
+        (Once::Absent, Once::One(referer)) => origin_part(referer),
+        _ => return,
+    };
+    if snapshot.workspace(&target.workspace).is_none() || !is_sibling(&core.settings.names, target, page) {
+        return;
+    }
+    let notice = Notice::Missed(target.host.as_str().into());
+    let noticed = snapshot.noticed(&target.workspace).map(AsRef::as_ref);
+    // What every core knows need not be told again.
+    if noticed.is_none_or(|noticed| noticed.with(&notice, core.now()).is_some()) {
+        core.notice(&target.workspace, notice);
+    }
+}
+
+fn authorize_url(core: &Core, target: &Target, path: &[u8], nonce: &Secret) -> String {
+    let names = &core.settings.names;
+    let mut url = format!("{}/.portway/authorize?host={}&return=", names.control.origin(), target.host);
+    for byte in path {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
+            url.push(char::from(*byte));
+        } else {
+            let _ = write!(url, "%{byte:02X}");
+        }
+    }
+    let _ = write!(url, "&ch={}", nonce.hash().text());
+    url
+}
+
+fn fresh_secret() -> Option<Secret> {
+    let mut bytes = [0; 32];
+    // Without randomness nobody is logged in.
+    getrandom::fill(&mut bytes).ok()?;
+    Some(Secret::new(bytes))
+}
