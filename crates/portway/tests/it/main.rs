@@ -5,11 +5,14 @@
 #![expect(clippy::expect_used, reason = "a stage that cannot be set is a failed test")]
 #![expect(clippy::print_stdout, reason = "how long a change took is worth reading")]
 
+mod carry;
 mod changes;
 mod corpus;
+mod cors;
 mod dial;
 mod events;
 mod fidelity;
+mod frames;
 mod half_close;
 mod http2;
 mod http2_client;
@@ -17,9 +20,11 @@ mod http2_frames;
 mod interim;
 mod old_visitors;
 mod pool;
+mod profiles;
 mod response_edits;
 mod revocation;
 mod secrets;
+mod siblings;
 mod spoofing;
 mod stage;
 mod stop;
@@ -27,3 +32,4 @@ mod streaming;
 mod tls;
 mod upstreams;
 mod websocket;
+mod websocket_http2;
