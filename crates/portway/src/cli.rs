@@ -18,7 +18,7 @@ use crate::duration;
 #[command(name = "portway", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = "\
 Examples:
-  portway serve                                     a gateway, at http://portway.localhost:8080
+  portway serve --demo                              a gateway on this machine, and a sample to try
   portway user add alice                            a user, and a link to log in with
   portway workspace add blue --address 10.0.0.7 --owner alice
   portway url blue 3000                             where alice opens port 3000
@@ -79,6 +79,7 @@ pub(crate) enum Command {
     /// Run the gateway
     #[command(after_help = "\
 Examples:
+  portway serve --demo                              with a sample to try it on
   portway serve
   portway serve --listen localhost:8081
   portway serve --config /etc/portway/portway.toml --data /var/lib/portway
@@ -137,8 +138,8 @@ http://localhost:3000, lead to the port's public address.")]
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) listeners: Listeners,
-    /// Show a sample workspace
-    #[arg(long, hide = true)]
+    /// Serve a sample workspace `demo` too, whose dev servers run inside the gateway
+    #[arg(long)]
     pub(crate) demo: bool,
 }
 

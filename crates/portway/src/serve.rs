@@ -27,6 +27,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::commands::check::check_certificates;
 use crate::config::Settings;
+use crate::demo;
 use crate::output::Failure;
 use crate::running::{Claim, Running};
 
@@ -40,14 +41,20 @@ struct Bound {
     ops_at: SocketAddr,
 }
 
-/// Serves until a signal.
+/// Serves until a signal; with the sample if `with_demo`.
 ///
 /// # Errors
 /// Whatever keeps the gateway from starting, with a hint.
-pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
+pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failure> {
+    if with_demo && !settings.embedded {
+        return Err(Failure::usage("--demo is for a gateway without a configuration file, under a .localhost domain")
+            .hint("leave out --demo, or else --config, --domain and the same in the environment (PORTWAY_…)"));
+    }
     let claim = Claim::take(&settings.data)
         .map_err(|message| Failure::failed(message).hint("stop it, or give this one another folder with --data DIR"))?;
     let bound = bind(&settings)?;
+    let sample = if with_demo { Some(demo::bind()?) } else { None };
+    let sample_ports = sample.as_ref().map(|sample| sample.ports);
     let first = |at: &[SocketAddr]| at.first().map(SocketAddr::port);
     let names = settings.names(first(&bound.plain_at), first(&bound.tls_at));
     let mut warnings = settings.warnings.clone();
@@ -63,8 +70,9 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
 
     let store = Store::open(&settings.data).await.map_err(|error| Failure::failed(error.to_string()))?;
     let publisher = Publisher::new();
-    welcome::prepare(&settings, &store).await?;
+    welcome::prepare(&settings, &store, sample_ports).await?;
     load(&settings, &names, &store, &publisher).await?;
+    let sample_workspace = if with_demo { Some(demo::workspace::find(&publisher.current())?) } else { None };
 
     let metrics = ops::recorder()?;
     let (control, calls) = Control::channel();
@@ -97,6 +105,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
     if let Some(path) = settings.workspaces_file.clone() {
         tokio::spawn(watch_file(path, Arc::new(names.clone()), publisher, pending()));
     }
+    let demo = sample.map(demo::Bound::start).transpose()?;
     let ready = ops::Readiness::default();
     ops::serve(bound.ops, ready.clone(), metrics)?;
 
@@ -109,16 +118,24 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
             tracing::info!(event = "listening", listener, %address);
         }
     }
+    if let Some(ports) = sample_ports {
+        tracing::info!(event = "demo", page = ports.page, api = ports.api);
+    }
     for warning in &warnings {
         tracing::warn!(event = "configuration", "{warning}");
     }
     ready.set(true);
     tracing::info!(event = "ready", control = %names.control.origin());
-    welcome::greet(&settings, &names, &store).await?;
+    match sample_workspace.zip(sample_ports) {
+        Some((workspace, ports)) => welcome::greet_demo(&settings, &names, &store, &workspace, ports).await?,
+        None => welcome::greet(&settings, &names, &store).await?,
+    }
 
     let signal = stop_signal().await?;
     tracing::info!(event = "draining", signal, connections = engine.connections());
     ready.set(false);
+    // Its streams have no end of their own, and would hold the drain up.
+    drop(demo);
     engine.drain();
     let _ = tokio::task::spawn_blocking(move || engine.join()).await;
     store.close().await;

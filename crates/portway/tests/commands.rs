@@ -498,6 +498,17 @@ fn usage_errors_exit_with_2_and_help_with_0() {
     for right in [&["--help"][..], &["--version"], &["share", "set", "--help"]] {
         assert_eq!(shell.output(right, "").status.code(), Some(0), "{right:?}");
     }
-    let (code, said) = shell.fails(&["serve", "--demo"]);
-    assert!(code == 2 && said.contains("no demonstration in this version"), "{said}");
+}
+
+#[test]
+fn the_sample_is_refused_beside_a_configuration_before_anything_is_made() {
+    for (shell, more) in [
+        (Shell::with_config("domain = \"portway.localhost\"\n"), &[][..]),
+        (Shell::new(), &["--domain", "code-hub.com"]),
+    ] {
+        let (code, said) = shell.fails(&[&["serve", "--demo"], more].concat());
+        assert_eq!(code, 2, "{said}");
+        assert!(said.contains("--demo is for a gateway without a configuration file"), "{said}");
+        assert!(!shell.dir.join("data").exists());
+    }
 }

@@ -22,10 +22,7 @@ use crate::serve;
 pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
     let global = &cli.global;
     match cli.command {
-        Command::Serve(args) if args.demo => {
-            Err(Failure::usage("there is no demonstration in this version").hint("leave out --demo"))
-        }
-        Command::Serve(args) => serve::run(settings(&flags(global, args.listeners))?).await,
+        Command::Serve(args) => serve::run(settings(&flags(global, args.listeners))?, args.demo).await,
         Command::Check(listeners) => check::run(&flags(global, listeners), global.json).await,
         Command::Health(args) => health::run(global, &args),
         Command::Url(args) => url::run(global, &args),

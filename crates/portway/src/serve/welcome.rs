@@ -1,13 +1,14 @@
 //! The first minute: without any configuration there is a user, a workspace `local` that is this machine, and a link to log
-//! in by, printed with what to open next.
+//! in by, printed with what to open next: a port of this machine, or the sample of `--demo`.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
 use portway_core::host::{Names, PortForm};
-use portway_core::workspace::Address;
-use portway_sources::{NewWorkspace, Store, StoreError};
+use portway_core::workspace::{Address, Workspace};
+use portway_sources::{NewWorkspace, Store};
 
 use crate::config::Settings;
+use crate::demo::{self, Ports};
 use crate::output::Failure;
 
 /// The workspace of the embedded default.
@@ -15,17 +16,20 @@ const LOCAL: &str = "local";
 /// The first user, where the system does not say who starts the gateway.
 const SOMEBODY: &str = "me";
 
-/// Makes the first user and their workspace, once, and only under the embedded default.
-pub(super) async fn prepare(settings: &Settings, store: &Store) -> Result<(), Failure> {
-    let failed = |error: StoreError| Failure::failed(error.to_string());
-    if !settings.embedded || !store.users().await.map_err(failed)?.is_empty() {
-        return Ok(());
+/// Makes the first user and their workspace, once, and only under the embedded default; and the sample's, where it is on
+/// these ports.
+pub(super) async fn prepare(settings: &Settings, store: &Store, sample: Option<Ports>) -> Result<(), Failure> {
+    if settings.embedded && store.users().await?.is_empty() {
+        let name = first_name(std::env::var("USER").ok().as_deref());
+        drop(store.add_user(&name).await?);
+        let workspace =
+            NewWorkspace { id: LOCAL.into(), owner: Some(name.as_str().into()), address: Address::Loopback };
+        drop(store.add_workspace(&workspace).await?);
     }
-    let name = first_name(std::env::var("USER").ok().as_deref());
-    store.add_user(&name).await.map_err(failed)?;
-    let workspace = NewWorkspace { id: LOCAL.into(), owner: Some(name.as_str().into()), address: Address::Loopback };
-    store.add_workspace(&workspace).await.map_err(failed)?;
-    Ok(())
+    match sample {
+        Some(ports) => demo::workspace::declare(store, LOCAL, ports).await,
+        None => Ok(()),
+    }
 }
 
 /// Says what to open next, to a person on standard error; a fresh link each time the embedded default starts.
@@ -33,14 +37,12 @@ pub(super) async fn greet(settings: &Settings, names: &Names, store: &Store) -> 
     if !settings.embedded {
         return Ok(());
     }
-    let failed = |error: String| Failure::failed(error);
     let Ok(Some(workspace)) = store.workspace(LOCAL).await else { return Ok(()) };
     let Some(owner) = &workspace.owner else { return Ok(()) };
-    let link = portway_control::login_link(store, names, owner).await.map_err(|error| failed(error.to_string()))?;
-    let example =
-        names.url(0, LOCAL, PortForm::Number { port: 3000, tls: false }).map_err(|error| failed(error.to_string()))?;
-    let (bold, plain) = if io::stderr().is_terminal() { ("\u{1b}[1m", "\u{1b}[0m") } else { ("", "") };
-    let text = format!(
+    let link = portway_control::login_link(store, names, owner).await?;
+    let example = names.url(0, LOCAL, PortForm::Number { port: 3000, tls: false })?;
+    let Style { bold, plain } = style();
+    say(&format!(
         "\n{bold}Portway is running.{plain}\n\n\
          \u{20} 1. Log in as {owner}, once, within ten minutes:\n\
          \u{20}    {bold}{link}{plain}\n\
@@ -48,13 +50,57 @@ pub(super) async fn greet(settings: &Settings, names: &Names, store: &Store) -> 
          \u{20}    python3 -m http.server 3000\n\
          \u{20} 3. Open its port:\n\
          \u{20}    {bold}{example}{plain}\n\n\
-         Home page: {}/   Data: {}   Stop: Ctrl-C\n\n",
-        names.control.origin(),
-        settings.data.display(),
-    );
+         {}",
+        last_line(settings, names)
+    ));
+    Ok(())
+}
+
+/// The same with the sample, whose workspace this is.
+pub(super) async fn greet_demo(
+    settings: &Settings,
+    names: &Names,
+    store: &Store,
+    workspace: &Workspace,
+    ports: Ports,
+) -> Result<(), Failure> {
+    let Some(owner) = &workspace.owner else { return Ok(()) };
+    let link = portway_control::login_link(store, names, owner).await?;
+    let page = names.url(0, &workspace.id, PortForm::Number { port: ports.page, tls: false })?;
+    let Style { bold, plain } = style();
+    say(&format!(
+        "\n{bold}Portway is running, with a sample workspace.{plain}\n\n\
+         \u{20} 1. Log in as {owner}, once, within ten minutes:\n\
+         \u{20}    {bold}{link}{plain}\n\
+         \u{20} 2. Open the sample:\n\
+         \u{20}    {bold}{page}{plain}\n\n\
+         {}",
+        last_line(settings, names)
+    ));
+    Ok(())
+}
+
+fn last_line(settings: &Settings, names: &Names) -> String {
+    format!("Home page: {}/   Data: {}   Stop: Ctrl-C\n\n", names.control.origin(), settings.data.display())
+}
+
+/// How a terminal is told to print in bold, and no longer; nothing for a file.
+struct Style {
+    bold: &'static str,
+    plain: &'static str,
+}
+
+fn style() -> Style {
+    if io::stderr().is_terminal() {
+        Style { bold: "\u{1b}[1m", plain: "\u{1b}[0m" }
+    } else {
+        Style { bold: "", plain: "" }
+    }
+}
+
+fn say(text: &str) {
     // Nobody may be reading; that is no reason to stop.
     let _ = io::stderr().write_all(text.as_bytes());
-    Ok(())
 }
 
 /// The system's name for whoever starts the gateway, as far as it can be a user's name.
