@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
-import { TLS_DOMAIN } from './ca.mjs';
+import { TLS_DOMAIN, TLS_EMBEDDER } from './ca.mjs';
 import { patience } from './wait.mjs';
 
 /** Where screenshots and gateway logs are kept; not in version control. */
@@ -28,16 +28,18 @@ export const LAPTOP = { viewport: { width: 1280, height: 800 }, colorScheme: 'li
 /**
  * Starts Chromium with an empty home of its own. With `caFile`, that authority is trusted through
  * the NSS database, so that certificates are verified for real. `*.localhost` resolves by itself.
+ * `args` are more switches of Chromium's.
  */
-export async function startBrowser({ caFile } = {}) {
+export async function startBrowser({ caFile, args = [] } = {}) {
   const home = mkdtempSync(join(tmpdir(), 'portway-home-'));
   if (caFile) {
     const nss = join(home, '.pki', 'nssdb');
     mkdirSync(nss, { recursive: true });
-    const certutil = (...args) => execFileSync('certutil', ['-d', `sql:${nss}`, ...args]);
+    const certutil = (...words) => execFileSync('certutil', ['-d', `sql:${nss}`, ...words]);
     certutil('-N', '--empty-password');
     certutil('-A', '-t', 'C,,', '-n', 'portway-test', '-i', caFile);
   }
+  const here = [`*.${TLS_DOMAIN}`, TLS_DOMAIN, TLS_EMBEDDER].map((name) => `MAP ${name} 127.0.0.1`);
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     env: { ...process.env, HOME: home },
@@ -50,7 +52,8 @@ export async function startBrowser({ caFile } = {}) {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
-      `--host-resolver-rules=MAP *.${TLS_DOMAIN} 127.0.0.1, MAP ${TLS_DOMAIN} 127.0.0.1`,
+      `--host-resolver-rules=${here.join(', ')}`,
+      ...args,
     ],
   });
   return {

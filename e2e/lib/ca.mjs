@@ -1,4 +1,4 @@
-// A certificate authority for one run, made with openssl, and a leaf for the test domain.
+// A certificate authority for one run, made with openssl, and a leaf for the test domains.
 // Knows no browser and no gateway: it gives file paths.
 
 import { execFileSync } from 'node:child_process';
@@ -9,7 +9,10 @@ import { join } from 'node:path';
 /** The domain of every TLS scenario; `.test` never resolves outside (RFC 6761). */
 export const TLS_DOMAIN = 'hub.test';
 
-/** Makes an authority and a leaf for `hub.test` and `*.hub.test`; `remove()` deletes the files. */
+/** Another site, whose pages show ports of the gateway's inside themselves. */
+export const TLS_EMBEDDER = 'builder.test';
+
+/** Makes an authority and a leaf for `hub.test`, `*.hub.test` and `builder.test`; `remove()` deletes the files. */
 export function makeAuthority() {
   const dir = mkdtempSync(join(tmpdir(), 'portway-ca-'));
   const file = (name) => join(dir, name);
@@ -21,7 +24,7 @@ export function makeAuthority() {
     '-keyout', 'ca.key', '-out', 'ca.crt');
   openssl('req', ...newKey, '-subj', `/CN=${TLS_DOMAIN}`, '-keyout', 'leaf.key', '-out', 'leaf.csr');
   writeFileSync(file('leaf.ext'), [
-    `subjectAltName=DNS:${TLS_DOMAIN},DNS:*.${TLS_DOMAIN}`,
+    `subjectAltName=DNS:${TLS_DOMAIN},DNS:*.${TLS_DOMAIN},DNS:${TLS_EMBEDDER}`,
     'basicConstraints=CA:FALSE',
     'extendedKeyUsage=serverAuth',
   ].join('\n'));

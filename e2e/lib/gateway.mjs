@@ -22,6 +22,9 @@ const BINARY = process.env.PORTWAY_BIN
 const ENVIRONMENT = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !name.startsWith('PORTWAY_')));
 
+/** Where workspaces are unless a test says otherwise: this machine. */
+export const LOOPBACK = ['127.0.0.0/8', '::1/128'];
+
 /** Process groups that must not outlive this run, whatever happens. */
 const groups = new Set();
 process.on('exit', () => groups.forEach(killGroup));
@@ -49,22 +52,25 @@ let started = 0;
  * Starts a gateway with a fresh data folder and waits until it is ready.
  *
  * Without `authority` it is the embedded default: plain HTTP under `portway.localhost`. With one
- * it serves TLS under `hub.test` from a configuration file; `extra` is added to that file.
+ * it serves TLS under `hub.test` from a configuration file, on a free port unless `tlsPort` names
+ * one. `extra` is added to that file, or is the default's; `allow` are the ranges that workspaces
+ * may be in, where there is a file.
  */
-export async function startGateway({ authority, extra = '', name = `gateway-${++started}` } = {}) {
+export async function startGateway({
+  authority, tlsPort, extra = '', allow = LOOPBACK, name = `gateway-${++started}`,
+} = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'portway-e2e-'));
   const data = join(dir, 'data');
   const args = ['--data', data];
   const serve = [];
   const domain = authority ? TLS_DOMAIN : 'portway.localhost';
-  let tlsPort;
   if (authority) {
     // The public origin of a domain is configured, so its port must be known beforehand.
-    tlsPort = await freePort();
+    tlsPort ??= await freePort();
     const config = join(dir, 'portway.toml');
     writeFileSync(config, `
 domain = "${TLS_DOMAIN}"
-public = "https://${TLS_DOMAIN}:${tlsPort}"
+public = "https://${TLS_DOMAIN}${suffix(tlsPort)}"
 listen = ["127.0.0.1:0"]
 ops = "127.0.0.1:0"
 ${extra}
@@ -74,11 +80,16 @@ listen = ["127.0.0.1:${tlsPort}"]
 cert = "${authority.certFile}"
 key = "${authority.keyFile}"
 [workspaces]
-allow = ["127.0.0.0/8", "::1/128"]
+allow = ${JSON.stringify(allow)}
 `);
     args.push('--config', config);
   } else {
     serve.push('--listen', '127.0.0.1:0', '--ops', '127.0.0.1:0');
+    if (extra) {
+      const config = join(dir, 'portway.toml');
+      writeFileSync(config, `${extra}\n[workspaces]\nallow = ${JSON.stringify(allow)}\n`);
+      args.push('--config', config);
+    }
   }
 
   const child = spawn(BINARY, ['serve', ...args, ...serve], {
@@ -140,9 +151,9 @@ allow = ["127.0.0.0/8", "::1/128"]
     /** The address a listener (`plain`, `tls`, `ops`) logged. */
     address,
     /** Origin of the control host. */
-    control: `${scheme}://${domain}:${port}`,
+    control: `${scheme}://${domain}${suffix(port)}`,
     /** Origin of one port of a workspace. */
-    origin: (target, workspace) => `${scheme}://${target}-${workspace}.${domain}:${port}`,
+    origin: (target, workspace) => `${scheme}://${target}-${workspace}.${domain}${suffix(port)}`,
 
     /** Runs a command on the same data and gives its standard output; fails when it fails. */
     cli: (...command) => run([...command, ...args]),
@@ -170,6 +181,11 @@ allow = ["127.0.0.0/8", "::1/128"]
       }
     },
   };
+}
+
+/** A port as origins spell it: the scheme's own is left out. Plain HTTP is never on 80 here. */
+function suffix(port) {
+  return port === 443 ? '' : `:${port}`;
 }
 
 function run(command, input = '') {

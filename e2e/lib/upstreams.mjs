@@ -13,7 +13,7 @@ import { WebSocketServer } from 'ws';
  *   /            a page named `title`          /events    SSE; /tick?text=x sends one event
  *   /upload      LENGTH SHA256 of the body     /echo      WebSocket, every frame comes back
  *   /session     sets Flask's `session` cookie /headers   the request's fields as JSON
- *   `pages`      more pages by path: HTML, or { html, headers }
+ *   `pages`      more pages by path: HTML, or { html, headers, status }
  *
  * Every request is kept in `requests`, every received byte in `bytes()`.
  */
@@ -45,9 +45,9 @@ export async function startDevServer({ title = 'dev server', port = 0, tls, page
     const url = new URL(request.url, 'http://dev');
     const page = pages[url.pathname];
     if (page) {
-      const { html, headers = {} } = typeof page === 'string' ? { html: page } : page;
+      const { html = '', headers, status } = typeof page === 'string' ? { html: page } : page;
       request.on('data', (chunk) => { entry.body += chunk; });
-      request.on('end', () => sendHtml(response, html, headers));
+      request.on('end', () => sendHtml(response, html, headers, status));
       return;
     }
     switch (url.pathname) {
@@ -123,7 +123,7 @@ export function document(title, body) {
     + '<link rel="icon" href="data:,">' + body;
 }
 
-function sendHtml(response, html, headers = {}) {
-  response.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8', ...headers });
+function sendHtml(response, html, headers = {}, status = 200) {
+  response.writeHead(status, { 'Content-Type': 'text/html; charset=utf-8', ...headers });
   response.end(html);
 }

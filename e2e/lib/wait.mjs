@@ -4,12 +4,12 @@
 export const patience = 1000 * Number(process.env.PORTWAY_TEST_PATIENCE ?? 30);
 
 /** Waits until `look` gives something truthy, and gives that. */
-export async function eventually(what, look) {
-  const deadline = Date.now() + patience;
+export async function eventually(what, look, limit = patience) {
+  const deadline = Date.now() + limit;
   for (;;) {
     const found = await look();
     if (found) return found;
-    if (Date.now() > deadline) throw new Error(`waited ${patience} ms in vain for: ${what}`);
+    if (Date.now() > deadline) throw new Error(`waited ${limit} ms in vain for: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

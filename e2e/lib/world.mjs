@@ -13,8 +13,11 @@ export const WAYS = [
   { way: 'TLS with a test CA', slug: 'tls', tls: true },
 ];
 
-/** Sets the stage; `close()` takes it down and fails when the gateway did not stop cleanly. */
-export async function openWorld({ tls = false, name } = {}) {
+/**
+ * Sets the stage; `close()` takes it down and fails when the gateway did not stop cleanly.
+ * `tlsPort`, `extra` and `allow` are the gateway's, `args` are switches of Chromium's.
+ */
+export async function openWorld({ tls = false, tlsPort, name, allow, extra, args } = {}) {
   const closing = [];
   const close = async () => {
     const failures = [];
@@ -34,14 +37,16 @@ export async function openWorld({ tls = false, name } = {}) {
       authority = makeAuthority();
       closing.push(authority.remove);
     }
-    const gateway = await startGateway({ authority, name });
+    const gateway = await startGateway({ authority, tlsPort, name, allow, extra });
     closing.push(() => gateway.stop());
-    const browser = await startBrowser({ caFile: authority?.caFile });
+    const browser = await startBrowser({ caFile: authority?.caFile, args });
     closing.push(() => browser.close());
 
     return {
       gateway,
       browser,
+      /** The certificate files of a world with TLS. */
+      authority,
       close,
       /** A dev server that ends with the world. */
       async devServer(options) {
@@ -49,13 +54,17 @@ export async function openWorld({ tls = false, name } = {}) {
         closing.push(() => server.stop());
         return server;
       },
-      /** A workspace that is this machine, owned by `owner`. */
-      async workspace(id, owner) {
-        await gateway.cli('workspace', 'add', id, '--address', '127.0.0.1', '--owner', owner);
+      /** A workspace owned by `owner`: this machine, unless it has another address. */
+      async workspace(id, owner, address = '127.0.0.1') {
+        await gateway.cli('workspace', 'add', id, '--address', address, '--owner', owner);
       },
-      /** A new user, logged in by their one-time link in a fresh profile. */
-      async person(user, options = LAPTOP) {
-        const link = await gateway.addUser(user);
+      /** A new user, with a password if one is given, logged in by a one-time link in a fresh profile. */
+      async person(user, options = LAPTOP, password = undefined) {
+        let link = await gateway.addUser(user);
+        if (password) {
+          await gateway.setPassword(user, password);
+          link = await gateway.newLink(user);
+        }
         const profile = await browser.profile(options);
         await logIn(profile, user, link);
         return profile;
@@ -82,6 +91,17 @@ export async function logIn(profile, user, link) {
   await page.getByRole('button', { name: new RegExp(`log in as ${user}`, 'i') }).click();
   await page.getByRole('heading', { name: /your workspaces/i }).waitFor();
   await page.close();
+}
+
+/** Opens an address as a stranger and logs in where that leads; gives the page, at the address. */
+export async function logInAt(profile, url, user, password) {
+  const page = await profile.newPage();
+  await visit(page, url);
+  await page.getByLabel(/user name/i).fill(user);
+  await page.getByLabel(/password/i).fill(password);
+  await page.getByRole('button', { name: /log in/i }).click();
+  await page.waitForURL(url);
+  return page;
 }
 
 /** Logs a profile out on the control host, as a person does. */
