@@ -54,10 +54,10 @@ let started = 0;
  * Without `authority` it is the embedded default: plain HTTP under `portway.localhost`. With one
  * it serves TLS under `hub.test` from a configuration file, on a free port unless `tlsPort` names
  * one. `extra` is added to that file, or is the default's; `allow` are the ranges that workspaces
- * may be in, where there is a file.
+ * may be in, where there is a file. With `demo`, the embedded default has its sample workspace.
  */
 export async function startGateway({
-  authority, tlsPort, extra = '', allow = LOOPBACK, name = `gateway-${++started}`,
+  authority, tlsPort, demo = false, extra = '', allow = LOOPBACK, name = `gateway-${++started}`,
 } = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'portway-e2e-'));
   const data = join(dir, 'data');
@@ -90,6 +90,7 @@ allow = ${JSON.stringify(allow)}
       writeFileSync(config, `${extra}\n[workspaces]\nallow = ${JSON.stringify(allow)}\n`);
       args.push('--config', config);
     }
+    if (demo) serve.push('--demo');
   }
 
   const child = spawn(BINARY, ['serve', ...args, ...serve], {
@@ -148,6 +149,8 @@ allow = ${JSON.stringify(allow)}
     port,
     domain,
     log,
+    /** Everything it printed so far, for people too. */
+    said: () => said.join('\n'),
     /** The address a listener (`plain`, `tls`, `ops`) logged. */
     address,
     /** Origin of the control host. */

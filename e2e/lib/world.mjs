@@ -15,9 +15,9 @@ export const WAYS = [
 
 /**
  * Sets the stage; `close()` takes it down and fails when the gateway did not stop cleanly.
- * `tlsPort`, `extra` and `allow` are the gateway's, `args` are switches of Chromium's.
+ * `tlsPort`, `demo`, `extra` and `allow` are the gateway's, `args` are switches of Chromium's.
  */
-export async function openWorld({ tls = false, tlsPort, name, allow, extra, args } = {}) {
+export async function openWorld({ tls = false, tlsPort, demo, name, allow, extra, args } = {}) {
   const closing = [];
   const close = async () => {
     const failures = [];
@@ -37,7 +37,7 @@ export async function openWorld({ tls = false, tlsPort, name, allow, extra, args
       authority = makeAuthority();
       closing.push(authority.remove);
     }
-    const gateway = await startGateway({ authority, tlsPort, name, allow, extra });
+    const gateway = await startGateway({ authority, tlsPort, demo, name, allow, extra });
     closing.push(() => gateway.stop());
     const browser = await startBrowser({ caFile: authority?.caFile, args });
     closing.push(() => browser.close());
