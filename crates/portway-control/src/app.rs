@@ -25,6 +25,9 @@ use crate::reply::Refusal;
 const FAILURES: usize = 10;
 /// Tickets a minute for one login and one host: more means that the browser drops our cookie (R17).
 const TICKETS: usize = 3;
+/// Visits a minute of one login that take the same siblings along. Whoever comes again so soon was lost on the way, to a
+/// service worker perhaps that answers every navigation on its host, and is taken to the port alone.
+const CHAINS: usize = 1;
 /// Refused hosts a minute for one user: more is looking for what others have (R55).
 const DENIALS: usize = 60;
 
@@ -36,6 +39,8 @@ pub(crate) struct App {
     pub(crate) passwords: Passwords,
     pub(crate) failures: Limiter<Who>,
     pub(crate) tickets: Limiter<(SecretHash, String)>,
+    /// Logins that took these siblings along.
+    pub(crate) chains: Limiter<(SecretHash, Vec<String>)>,
     pub(crate) denials: Limiter<UserId>,
 }
 
@@ -101,6 +106,7 @@ impl App {
             passwords: Passwords::new(),
             failures: Limiter::per_minute(FAILURES),
             tickets: Limiter::per_minute(TICKETS),
+            chains: Limiter::per_minute(CHAINS),
             denials: Limiter::per_minute(DENIALS),
         }
     }

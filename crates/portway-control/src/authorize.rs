@@ -89,7 +89,9 @@ pub(crate) async fn authorize(
     }
     if chain.met.is_empty() {
         chain.ahead = siblings::of(&app, &me, &chain.ask).await?;
-        if !chain.ahead.is_empty() {
+        let whole = std::iter::once(&chain.ask.target).chain(&chain.ahead).map(|target| target.host.clone());
+        let once = (me.hash, whole.collect::<Vec<_>>());
+        if !chain.ahead.is_empty() && app.chains.admit(&once, Instant::now()) {
             return see_other(&chain.next_step(names), "siblings");
         }
     }

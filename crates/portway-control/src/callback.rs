@@ -90,11 +90,13 @@ pub(crate) async fn logout(
     Extension(At(target)): Extension<At>,
     headers: HeaderMap,
 ) -> Answer {
-    if let Carried::One(session) = carried(&headers, cookie::SESSION) {
-        // The store ends it wherever it is; only its own host can have sent it.
-        let store = app.store.clone();
-        app.commit(async move { store.end_session(&session.hash()).await }).await?;
-        app.audit("session.ended", None, Some(&target.host), peer, "logout").await;
+    for name in [cookie::SESSION, cookie::FRAME_SESSION] {
+        if let Carried::One(session) = carried(&headers, name) {
+            // The store ends it wherever it is; only its own host can have sent it.
+            let store = app.store.clone();
+            app.commit(async move { store.end_session(&session.hash()).await }).await?;
+            app.audit("session.ended", None, Some(&target.host), peer, "logout").await;
+        }
     }
     let message = Message {
         title: "You have left this port",
@@ -103,6 +105,7 @@ pub(crate) async fn logout(
     };
     let mut response = page(StatusCode::OK, &message)?;
     set_cookie(&mut response, &cookie::ours(cookie::SESSION, "", 0));
+    set_cookie(&mut response, &cookie::partitioned(cookie::FRAME_SESSION, "", 0));
     Ok(response)
 }
 

@@ -5,6 +5,7 @@
 //! nobody but a window of this very host that opened this one, and is of no use without the nonce.
 
 use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
 use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{Query, State};
@@ -53,6 +54,9 @@ pub(crate) async fn offer(
     let Some(me) = who(&app, &headers, &target).await? else {
         return log_in(&app, &headers, &target, &challenge);
     };
+    if !app.tickets.admit(&(me.hash, target.host.clone()), Instant::now()) {
+        return Err(Refusal::too_many("This frame has asked for many logins. Wait a minute, then try again."));
+    }
     let secret = fresh_secret()?;
     let ticket = Ticket {
         host: target.host.clone(),

@@ -8,6 +8,14 @@ use crate::view::{SharedPort, TokenView, WorkspaceView};
 /// The one style sheet, inline in every page; the Content-Security-Policy names its hash.
 pub(crate) const STYLE: &str = include_str!("../templates/style.css");
 
+/// Keeps the fragment of the address that a visit is for (RFC 3986 3.5): browsers carry it over redirects, but neither over a
+/// form nor over a refresh.
+pub(crate) const SCRIPT: &str = r#"
+for (const form of document.forms) form.action += location.hash;
+const onward = document.getElementById("onward");
+if (onward) location.replace(onward.href + location.hash);
+"#;
+
 /// A refusal, or any other page that only says something.
 #[derive(Template)]
 #[template(path = "message.html")]

@@ -211,14 +211,15 @@ fn body_of(refusal: &Refusal, from: Response, api: bool) -> Response {
     because(refusal.reason, Response::from_parts(parts, Body::from(body)))
 }
 
-/// What no page of ours needs is forbidden: scripts, frames, other origins.
+/// What no page of ours needs is forbidden: scripts but one, frames, other origins.
 ///
 /// Forms post to our own origin only. `form-action` also governs the redirects that follow a form (Chromium), so a form
 /// that leads on to a workspace is answered with a page that moves on by itself, never with a redirect.
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let hash = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(pages::STYLE));
+    let hash = |text: &str| base64::engine::general_purpose::STANDARD.encode(Sha256::digest(text));
+    let (style, script) = (hash(pages::STYLE), hash(pages::SCRIPT));
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; img-src data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; img-src data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     );
     HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"))
 });

@@ -23,7 +23,7 @@ pub enum ControlCall {
     /// A token was used, for its owner's list.
     TokenUsed(SecretHash),
     /// Something noticed of a workspace, for every core to know.
-    Noticed { workspace: Arc<str>, notice: Notice },
+    Noticed { workspace: Arc<str>, notice: Notice, done: oneshot::Sender<()> },
     /// A batch of access-log lines.
     Log(Vec<u8>),
 }
@@ -82,9 +82,11 @@ impl Control {
         let _ = self.0.try_send(ControlCall::TokenUsed(token));
     }
 
-    /// Tells of something noticed; lost where nobody takes it.
-    pub fn noticed(&self, workspace: Arc<str>, notice: Notice) {
-        let _ = self.0.try_send(ControlCall::Noticed { workspace, notice });
+    /// Tells of something noticed; lost where nobody takes it. What it gives resolves when every core knows.
+    pub fn noticed(&self, workspace: Arc<str>, notice: Notice) -> oneshot::Receiver<()> {
+        let (done, known) = oneshot::channel();
+        let _ = self.0.try_send(ControlCall::Noticed { workspace, notice, done });
+        known
     }
 
     /// Hands over log lines without waiting; false where they were dropped.

@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use portway_core::Timestamp;
 use portway_core::noticed::Notice;
 use portway_core::secret::SecretHash;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::control::Control;
 use crate::directory::Directory;
@@ -74,13 +74,12 @@ impl Core {
     }
 
     /// Tells every core of something noticed. A stranger can cause notices, so there are only so many a second.
-    pub fn notice(&self, workspace: &str, notice: Notice) {
+    /// What it gives, where it is told at all, resolves when every core knows.
+    pub fn notice(&self, workspace: &str, notice: Notice) -> Option<oneshot::Receiver<()>> {
         let (now, (second, count)) = (self.now(), self.notices.get());
         let count = if second == now { count + 1 } else { 1 };
         self.notices.set((now, count));
-        if count <= NOTICES {
-            self.control.noticed(workspace.into(), notice);
-        }
+        (count <= NOTICES).then(|| self.control.noticed(workspace.into(), notice))
     }
 
     /// Whether a session may be sent away once more to fetch logins for siblings; it is then noted that it was.

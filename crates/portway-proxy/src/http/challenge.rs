@@ -5,6 +5,7 @@
 //! the authoriser once more, where a login takes those siblings along. It decides nothing about access.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use portway_core::access::user_may;
 use portway_core::browser::{self, Once, is_sibling, origin_part};
@@ -15,26 +16,22 @@ use portway_core::secret::Secret;
 use portway_core::snapshot::{HostSession, Snapshot};
 use portway_http1::{Name, RequestHead};
 
+use tokio::time::timeout;
+
 use super::answer::Answer;
 use super::frames;
 use crate::core::Core;
 use crate::refusal::{Form, Refusal};
 
+/// How long the answer to a page waits for its notice to be known.
+const TELLING: Duration = Duration::from_secs(1);
+
 /// The answer to a visitor who is nobody here.
-pub(super) fn challenge(
-    core: &Core,
-    snapshot: &Snapshot,
-    head: &RequestHead,
-    target: &Target,
-    form: Form,
-    stale: bool,
-) -> Answer {
+pub(super) fn challenge(core: &Core, head: &RequestHead, target: &Target, form: Form, stale: bool) -> Answer {
     let answer = if !is_navigation(head) {
-        notice_missed(core, snapshot, head, target);
         // A page with a link: going to `/` is a navigation, which logs in.
         Refusal::Unauthenticated.answer(form, Some("/"))
     } else if frames::is_framed(head) {
-        notice_missed(core, snapshot, head, target);
         framed(core, head, target, form)
     } else {
         log_in(core, head, target, form, "log-in")
@@ -61,7 +58,8 @@ pub(super) fn repair(
     }
     let names = &core.settings.names;
     let lacks = noticed.missed(core.now()).any(|host| {
-        let sibling = names.target_of(host).filter(|sibling| sibling.host != target.host);
+        let sibling = names.target_of(host);
+        let sibling = sibling.filter(|sibling| sibling.host != target.host && sibling.domain == target.domain);
         sibling.is_some_and(|sibling| user_may(snapshot, &core.settings.rules, &sibling, &session.user).is_ok())
     });
     (lacks && core.may_repair(session.hash)).then(|| log_in(core, head, target, form, "siblings"))
@@ -99,22 +97,26 @@ fn is_navigation(head: &RequestHead) -> bool {
     browser::is_navigation(head.method(), head.upgrade_websocket(), mode, head.fields().get(Name::Accept))
 }
 
-/// Notes that a page of the workspace called this host and had no session here.
-fn notice_missed(core: &Core, snapshot: &Snapshot, head: &RequestHead, target: &Target) {
+/// Whether a page of the workspace, as it says, calls this host or wants to show it. It is asked before anything is looked
+/// up, so that it costs the same whether the workspace exists or not (R54).
+pub(super) fn is_missed(core: &Core, head: &RequestHead, target: &Target) -> bool {
     let fields = head.fields();
+    if is_navigation(head) && !frames::is_framed(head) {
+        return false;
+    }
     let page = match (Once::of(fields.all(Name::Origin)), Once::of(fields.all(Name::Referer))) {
         (Once::One(origin), _) => origin,
         (Once::Absent, Once::One(referer)) => origin_part(referer),
-        _ => return,
+        _ => return false,
     };
-    if snapshot.workspace(&target.workspace).is_none() || !is_sibling(&core.settings.names, target, page) {
-        return;
-    }
-    let notice = Notice::Missed(target.host.as_str().into());
-    let noticed = snapshot.noticed(&target.workspace).map(AsRef::as_ref);
-    // What every core knows need not be told again.
-    if noticed.is_none_or(|noticed| noticed.with(&notice, core.now()).is_some()) {
-        core.notice(&target.workspace, notice);
+    is_sibling(&core.settings.names, target, page)
+}
+
+/// Tells every core that a page of the workspace missed this host, and waits until they know: the page may be loaded again
+/// as soon as it hears of it.
+pub(super) async fn tell_missed(core: &Core, target: &Target) {
+    if let Some(known) = core.notice(&target.workspace, Notice::Missed(target.host.as_str().into())) {
+        let _ = timeout(TELLING, known).await;
     }
 }
 

@@ -67,8 +67,14 @@ pub(crate) fn needs_guard(request: &RequestHead, response: &Fields) -> bool {
         Once::One(dest) => matches!(dest, b"document" | b"iframe" | b"frame" | b"object" | b"embed"),
         Once::Twice => true,
     };
-    let own = response.get_named(b"x-frame-options");
-    document && !own.is_some_and(|own| own.eq_ignore_ascii_case(b"deny") || own.eq_ignore_ascii_case(b"sameorigin"))
+    document && !forbids_frames(response)
+}
+
+/// Whether X-Frame-Options forbids frames of other origins, also where it is said twice.
+fn forbids_frames(response: &Fields) -> bool {
+    let own = response.iter().filter(|field| field.name.eq_ignore_ascii_case(b"x-frame-options"));
+    let mut words = own.flat_map(|field| field.value.split(|b| *b == b',')).map(<[u8]>::trim_ascii);
+    words.any(|word| word.eq_ignore_ascii_case(b"deny") || word.eq_ignore_ascii_case(b"sameorigin"))
 }
 
 /// Lets whoever may show the port show our own page in its place, such as the one for a closed port.
@@ -113,7 +119,8 @@ pub(crate) fn offer(
 pub(crate) fn may_show(settings: &Settings, target: &Target, head: &RequestHead) -> bool {
     let Once::One(referer) = Once::of(head.fields().all(Name::Referer)) else { return false };
     let origin = origin_part(referer);
-    is_sibling(&settings.names, target, origin) || is_embedder(&settings.names, &settings.embed, origin)
+    let iframe = Once::of(head.fields().all(Name::SecFetchDest)) == Once::One(b"iframe");
+    is_sibling(&settings.names, target, origin) || iframe && is_embedder(&settings.names, &settings.embed, origin)
 }
 
 /// How the policy of a page of ours ends that says nothing else.

@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use self::message::{Body, Response};
 use self::visitor::Visitor;
 use super::answer::Answer;
+use super::challenge::tell_missed;
 use super::edit::Edit;
 use super::route::{Route, route};
 use super::{cors, edge, frames};
@@ -109,6 +110,10 @@ async fn serve_one(core: &Rc<Core>, visit: &Visit, visitor: &Visitor, head: &Req
     let has_body = head.framing() != Framing::None;
     match route(core, visit, head) {
         Route::Answer(answer) => own_answer(core, visit, visitor, head, record, answer, keep && !has_body).await,
+        Route::Missed(answer, target) => {
+            tell_missed(core, &target).await;
+            own_answer(core, visit, visitor, head, record, answer, keep && !has_body).await
+        }
         Route::Control(place) => {
             let (answer, keep) = match collect(core, visitor, head).await {
                 Ok(body) => (edge::ask_control(core, visit, place, head, body).await, keep),

@@ -24,6 +24,7 @@ use tokio::time::{sleep, timeout};
 
 use self::message::{Body, Response, Wire, poll_send};
 use super::answer::Answer;
+use super::challenge::tell_missed;
 use super::edge::{self, Busy};
 use super::edit::Edit;
 use super::route::{Route, route};
@@ -126,6 +127,10 @@ async fn stream(core: &Rc<Core>, visit: &Visit, request: http::Request<RecvStrea
     let record = core.ledger.open(visit, &head);
     match route(core, visit, &head) {
         Route::Answer(answer) => own_answer(core, visit, &head, record, respond, answer).await,
+        Route::Missed(answer, target) => {
+            tell_missed(core, &target).await;
+            own_answer(core, visit, &head, record, respond, answer).await;
+        }
         Route::Control(place) => {
             let answer = match collect(core, body).await {
                 Ok(body) => edge::ask_control(core, visit, place, &head, body).await,

@@ -3,7 +3,7 @@
 //! `host → directory → credentials → access → browser policy`, in one turn of the core and without waiting for anything, so
 //! that the lease is registered before a change can be heard. What is done with the outcome is each protocol's business.
 
-use portway_core::access::{Decision, Reason, Visitor, decide};
+use portway_core::access::{Decision, Reason, Rules, Visitor, decide, effective_level};
 use portway_core::browser::{self, Asking, Once, Policy};
 use portway_core::host::{HostError, Place, Target};
 use portway_core::snapshot::Snapshot;
@@ -11,7 +11,7 @@ use portway_core::workspace::{Cors, Level};
 use portway_http1::{Name, RequestHead};
 
 use super::answer::Answer;
-use super::challenge::{challenge, repair};
+use super::challenge::{challenge, is_missed, repair};
 use super::{cors, credentials};
 use crate::core::{Core, Visit};
 use crate::leases::Lease;
@@ -27,6 +27,8 @@ const PORT_PROBE: &[u8] = b"/.portway/port";
 pub enum Route {
     /// We answer.
     Answer(Answer),
+    /// We answer a page of the workspace that had no session on this port, once every core knows of it.
+    Missed(Answer, Target),
     /// Portway itself is asked: the control host, or `/.portway/`.
     Control(Place),
     /// Is the port open?
@@ -81,7 +83,7 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead) -> Route {
     let snapshot = core.directory.load();
     if preflight
         && let Some(origin) = cors::sibling(head, &core.settings.names, &target)
-        && !passes_preflights(&snapshot, &target)
+        && !passes_preflights(&snapshot, &core.settings.rules, &target)
     {
         return Route::Answer(cors::preflight(head, origin));
     }
@@ -94,7 +96,8 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead) -> Route {
         // It carries no cookie, so that there is nobody to send to a login; a page of the workspace was answered above.
         Decision::Challenge if preflight => return refuse(Refusal::OtherOrigin),
         Decision::Challenge => {
-            return Route::Answer(challenge(core, &snapshot, head, &target, form, credentials.stale_cookie));
+            let answer = challenge(core, head, &target, form, credentials.stale_cookie);
+            return if is_missed(core, head, &target) { Route::Missed(answer, target) } else { Route::Answer(answer) };
         }
         Decision::Deny(reason) => {
             core.ledger.denied(reason);
@@ -122,10 +125,10 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead) -> Route {
 
 /// Whether the dev server answers preflights itself. Without a cookie they reach it on a public port alone, and who may
 /// open the port is decided as for every request.
-fn passes_preflights(snapshot: &Snapshot, target: &Target) -> bool {
-    snapshot
-        .port(&target.workspace, target.port)
-        .is_some_and(|policy| policy.level == Level::Public && policy.cors == Some(Cors::Passthrough))
+fn passes_preflights(snapshot: &Snapshot, rules: &Rules, target: &Target) -> bool {
+    let policy = snapshot.port(&target.workspace, target.port);
+    policy.is_some_and(|policy| policy.cors == Some(Cors::Passthrough))
+        && effective_level(rules, target.port, policy) == Level::Public
 }
 
 fn asking(head: &RequestHead, websocket: bool) -> Asking<'_> {

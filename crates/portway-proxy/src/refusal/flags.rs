@@ -1,7 +1,7 @@
 //! How dev servers are told to listen on all addresses, by the ports that they usually take.
 //!
-//! Shown to a person whose server most likely listens on 127.0.0.1 alone. Each was tried; docs/devservers.md says with which
-//! version.
+//! Shown to a person whose server most likely listens on 127.0.0.1 alone. Those in docs/devservers.md were tried, with the
+//! versions there; Astro's and Rails' are from their own documentation.
 
 /// One way of starting a server.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use portway_core::workspace::{Address, Profile};
 use portway_http1::{Framing, RequestHead, ResponseHead};
 
 use super::exchange::{Done, Fault, exchange};
-use super::refused::Refused;
+use super::refused::{self, Refused};
 use super::visitor::{Progress, RequestBody, Responder};
 use crate::core::Core;
 use crate::http::edit::Edit;
@@ -108,6 +108,10 @@ async fn attempt<B: RequestBody, R: Responder>(
             exchange(&mut connection, head, &head_bytes, body, responder, &edit, gone.as_mut(), progress).await;
         return match outcome {
             Ok(Done::Complete { reusable, request_complete, status }) => {
+                // Only a name that was not refused again is kept: what a page echoes switches nothing.
+                if edit.profile != permit.profile() && !refused::is_refusal(status) {
+                    core.notice(&permit.workspace().key, Notice::Switched { port, profile: edit.profile });
+                }
                 if reusable {
                     core.pool.put(key, connection);
                 }
@@ -121,7 +125,6 @@ async fn attempt<B: RequestBody, R: Responder>(
             Err(Fault::Refused(Refused::Name)) => {
                 edit.profile = other(edit.profile);
                 edit.switchable = false;
-                core.notice(&permit.workspace().key, Notice::Switched { port, profile: edit.profile });
                 head_bytes.clear();
                 continue;
             }

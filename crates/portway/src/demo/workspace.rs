@@ -124,7 +124,7 @@ mod tests {
         let dir = TempDir::new();
         let store = store(&dir, &["alice"]).await;
         declare(&store, "local", Ports { page: 3001, api: 5001 }).await.unwrap();
-        let profile = PortChange { profile: Some(Some(Profile::Public)), scheme: None };
+        let profile = PortChange { profile: Some(Some(Profile::Public)), ..PortChange::default() };
         drop(store.set_port(ID, 4000, profile).await.unwrap());
         declare(&store, "local", PORTS).await.unwrap();
         assert_eq!(listed(&store).await, [3000, 4000, 5000]);

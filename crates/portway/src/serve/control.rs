@@ -42,11 +42,13 @@ pub(super) async fn answer(
                     }
                 });
             }
-            ControlCall::Noticed { workspace, notice } => {
+            ControlCall::Noticed { workspace, notice, done } => {
                 let publisher = publisher.clone();
                 tokio::spawn(async move {
                     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
                     publisher.publish(vec![Event::Noticed { key: workspace, notice, at }]).await;
+                    // Hardly anybody waits.
+                    let _ = done.send(());
                 });
             }
             ControlCall::Log(lines) => writer.send(lines),
