@@ -25,6 +25,8 @@ use crate::reply::Refusal;
 const FAILURES: usize = 10;
 /// Tickets a minute for one login and one host: more means that the browser drops our cookie (R17).
 const TICKETS: usize = 3;
+/// Tickets a minute for frames of one login and one host: each takes a person's click.
+const FRAMES: usize = 10;
 /// Visits a minute of one login that take the same siblings along. Whoever comes again so soon was lost on the way, to a
 /// service worker perhaps that answers every navigation on its host, and is taken to the port alone.
 const CHAINS: usize = 1;
@@ -39,6 +41,7 @@ pub(crate) struct App {
     pub(crate) passwords: Passwords,
     pub(crate) failures: Limiter<Who>,
     pub(crate) tickets: Limiter<(SecretHash, String)>,
+    pub(crate) frames: Limiter<(SecretHash, String)>,
     /// Logins that took these siblings along.
     pub(crate) chains: Limiter<(SecretHash, Vec<String>)>,
     pub(crate) denials: Limiter<UserId>,
@@ -106,6 +109,7 @@ impl App {
             passwords: Passwords::new(),
             failures: Limiter::per_minute(FAILURES),
             tickets: Limiter::per_minute(TICKETS),
+            frames: Limiter::per_minute(FRAMES),
             chains: Limiter::per_minute(CHAINS),
             denials: Limiter::per_minute(DENIALS),
         }

@@ -2,7 +2,6 @@
 //!
 //! It reads the login cookie and nothing else of what a browser sends by itself. Redeeming the ticket is the callback's.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,13 +10,11 @@ use axum::extract::{Query, State};
 use axum::{Extension, Form};
 use http::{HeaderMap, StatusCode};
 use portway_core::access::{self, Basis};
-use portway_core::host::{Names, Target};
-use portway_core::return_to;
-use portway_core::secret::{Secret, SecretHash};
+use portway_core::secret::Secret;
 use portway_core::ticket::Ticket;
-use serde::Deserialize;
 
 use crate::app::{App, Login, Peer, fresh_secret};
+use crate::ask::{Ask, Checked, incomplete};
 use crate::chain::{self, Chain, Siblings};
 use crate::guard;
 use crate::login::login_url;
@@ -27,46 +24,6 @@ use crate::siblings;
 
 /// How many siblings one row of redirects takes along: with more, a page stands between.
 const REDIRECTED_MAX: usize = 5;
-
-/// What a workspace host asks for, as it stands in the query.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Ask {
-    /// The canonical host name, without a port.
-    host: String,
-    /// Where on that host the visitor was going.
-    #[serde(rename = "return", default)]
-    return_to: String,
-    /// The hash of the nonce in the visitor's browser.
-    ch: String,
-}
-
-/// A well-formed [`Ask`].
-#[derive(Clone, Debug)]
-pub(crate) struct Checked {
-    pub(crate) target: Target,
-    pub(crate) return_to: String,
-    pub(crate) challenge: SecretHash,
-}
-
-impl Ask {
-    /// Reads the host through the grammar that also routes (R12).
-    pub(crate) fn check(&self, names: &Names) -> Result<Checked, Refusal> {
-        let refuse = || Refusal::bad_request("Open the address of your workspace's port again to get a new one.");
-        Ok(Checked {
-            target: names.target_of(&self.host).ok_or_else(refuse)?,
-            return_to: return_to::or_root(&self.return_to).to_owned(),
-            challenge: SecretHash::read(self.ch.as_bytes()).ok_or_else(refuse)?,
-        })
-    }
-}
-
-impl Checked {
-    /// This visit as a path of the control host.
-    fn path(&self) -> String {
-        let Self { target, return_to, challenge } = self;
-        format!("/.portway/authorize?host={}&return={}&ch={}", target.host, encode(return_to), challenge.text())
-    }
-}
 
 /// `GET /.portway/authorize?host=&return=&ch=`, and once more with `met=` when its siblings have been asked.
 pub(crate) async fn authorize(
@@ -194,23 +151,6 @@ fn consent_page(app: &App, me: &Login, ask: &Checked) -> Answer {
             challenge: &ask.challenge.text(),
         },
     )
-}
-
-/// Percent-encodes all but unreserved characters (RFC 3986 2.3).
-pub(crate) fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
-}
-
-pub(crate) fn incomplete() -> Refusal {
-    Refusal::bad_request("Open the address of your workspace's port again to get a new one.")
 }
 
 fn not_a_navigation() -> Refusal {

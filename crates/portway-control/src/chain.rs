@@ -12,7 +12,7 @@ use portway_core::noticed::HOSTS_MAX;
 use portway_core::secret::{Secret, SecretHash};
 use serde::Deserialize;
 
-use crate::authorize::{Ask, Checked, encode, incomplete};
+use crate::ask::{Ask, Checked, incomplete};
 use crate::reply::Refusal;
 
 /// A host, and what belongs to it.
@@ -57,13 +57,11 @@ impl Chain {
 
     /// The next step: the first host ahead, or the authoriser once there is none.
     pub(crate) fn next_step(&self, names: &Names) -> String {
-        let Checked { target, return_to, challenge } = &self.ask;
         let (to, step) = match self.ahead.first() {
             Some(next) => (names.origin(next), "join"),
             None => (names.control.origin(), "authorize"),
         };
-        let mut url =
-            format!("{to}/.portway/{step}?host={}&return={}&ch={}", target.host, encode(return_to), challenge.text());
+        let mut url = format!("{to}/.portway/{step}?{}", self.ask.query());
         let rest: Vec<&str> = self.ahead.iter().skip(1).map(|target| target.host.as_str()).collect();
         let met: Vec<String> = self.met.iter().map(|(target, ch)| format!("{}:{}", target.host, ch.text())).collect();
         for (name, values) in [("ahead", rest.join(",")), ("met", met.join(","))] {

@@ -21,7 +21,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::{App, At, Carried, Login, Peer, carried, fresh_secret, now};
-use crate::authorize::{encode, incomplete};
+use crate::ask::{Checked, incomplete};
 use crate::guard;
 use crate::pages::{self, EmbedPage};
 use crate::reply::{Answer, Refusal, page, see_other, set_cookie};
@@ -54,7 +54,7 @@ pub(crate) async fn offer(
     let Some(me) = who(&app, &headers, &target).await? else {
         return log_in(&app, &headers, &target, &challenge);
     };
-    if !app.tickets.admit(&(me.hash, target.host.clone()), Instant::now()) {
+    if !app.frames.admit(&(me.hash, target.host.clone()), Instant::now()) {
         return Err(Refusal::too_many("This frame has asked for many logins. Wait a minute, then try again."));
     }
     let secret = fresh_secret()?;
@@ -133,12 +133,8 @@ fn log_in(app: &App, headers: &HeaderMap, target: &Target, challenge: &SecretHas
         Carried::Nothing | Carried::Unusable => fresh_secret()?,
     };
     let back = format!("/.portway/embed?ch={}", challenge.text());
-    let to = app.url(&format!(
-        "/.portway/authorize?host={}&return={}&ch={}",
-        target.host,
-        encode(&back),
-        nonce.hash().text()
-    ));
+    let ask = Checked { target: target.clone(), return_to: back, challenge: nonce.hash() };
+    let to = app.url(&ask.path());
     let mut response = see_other(&to, "log-in")?;
     set_cookie(&mut response, &cookie::ours(cookie::TRANSACTION, &nonce.text(), cookie::TRANSACTION_AGE));
     Ok(response)

@@ -13,7 +13,7 @@ use http::{HeaderMap, Method};
 use portway_core::cookie;
 
 use crate::app::{App, At, Carried, carried, fresh_secret};
-use crate::authorize::{Ask, incomplete};
+use crate::ask::{Ask, incomplete};
 use crate::chain::{Chain, Siblings};
 use crate::guard;
 use crate::reply::{Answer, see_other, set_cookie};

@@ -6,6 +6,7 @@
 
 mod api;
 mod app;
+mod ask;
 mod authorize;
 mod callback;
 mod chain;

@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use crate::LoginLinkError;
 use crate::app::{App, Carried, Peer, carried, fresh_secret};
-use crate::authorize::{self, Ask};
+use crate::ask::{self, Ask};
 use crate::pages::{LinkPage, LoginPage, Onward};
 use crate::reply::{Answer, Refusal, because, page, see_other, set_cookie};
 
@@ -173,7 +173,7 @@ pub(crate) async fn make_link(store: &Store, names: &Names, user: &str) -> Resul
 
 /// Where the login page sends somebody back to.
 pub(crate) fn login_url(app: &App, next: &str) -> String {
-    app.url(&format!("/.portway/login?next={}", authorize::encode(next)))
+    app.url(&format!("/.portway/login?next={}", ask::encode(next)))
 }
 
 fn show_form(app: &App, status: StatusCode, name: &str, next: &str, error: Option<&str>) -> Answer {

@@ -9,7 +9,8 @@ use portway_core::host::{PortForm, Target};
 use portway_core::noticed::HOSTS_MAX;
 
 use crate::app::{App, Login, now};
-use crate::authorize::{Checked, may_pass_silently};
+use crate::ask::Checked;
+use crate::authorize::may_pass_silently;
 use crate::reply::Refusal;
 
 /// The siblings that the visit `ask` of `me` takes along, best first.

@@ -11,3 +11,6 @@ pub mod h1;
 pub mod h2;
 pub mod route;
 mod websocket;
+
+/// The one path prefix on workspace hosts that is ours.
+const RESERVED: &[u8] = b"/.portway/";

@@ -8,8 +8,8 @@ use portway_core::browser::{Once, is_sibling};
 use portway_core::host::{Names, Place, Target};
 use portway_http1::{Name, RequestHead};
 
+use super::RESERVED;
 use super::answer::Answer;
-use super::route::RESERVED;
 
 /// How long a browser may remember a preflight, in seconds.
 const PREFLIGHT_AGE: &str = "600";

@@ -10,6 +10,7 @@ use portway_core::snapshot::Snapshot;
 use portway_core::workspace::{Cors, Level};
 use portway_http1::{Name, RequestHead};
 
+use super::RESERVED;
 use super::answer::Answer;
 use super::challenge::{challenge, is_missed, repair};
 use super::{cors, credentials};
@@ -17,8 +18,6 @@ use crate::core::{Core, Visit};
 use crate::leases::Lease;
 use crate::refusal::{Form, Refusal};
 
-/// The one path prefix on workspace hosts that is ours.
-pub const RESERVED: &[u8] = b"/.portway/";
 /// Where the closed-port page asks whether the port has opened.
 const PORT_PROBE: &[u8] = b"/.portway/port";
 

@@ -167,3 +167,31 @@ async fn only_hosts_of_the_same_workspace_can_stand_in_a_chain() {
     }
     stage.gateway.stop();
 }
+
+#[tokio::test]
+async fn a_login_that_was_lost_on_the_way_goes_alone_when_it_is_tried_again() {
+    let (page, api) = two_ports().await;
+    let stage = plan().private(page.port()).start();
+    let (page, api) = (stage.door(page.port()), stage.door(api.port()));
+    // Opened by somebody: a sibling from now on.
+    stage.log_in(OWNER).await.open(&format!("{}/", api.origin())).await;
+    let visitor = stage.log_in(OWNER).await;
+    let control = Door {
+        host: format!("portway.localhost:{}", stage.gateway.plain().port()),
+        auth: format!("Cookie: {}\r\n", visitor.cookies("portway.localhost")),
+        ..page.clone()
+    };
+    let host = page.host.split(':').next().unwrap_or_default();
+    let path = format!("/.portway/authorize?host={host}&return=%2F&ch={}", "A".repeat(43));
+    let mut led = Vec::new();
+    for _ in 0..2 {
+        let mut client = control.connect().await;
+        client.send(control.head(&format!("GET {path}"), "")).await;
+        led.push(client.response("GET").await.expect("an answer").field("location").unwrap_or_default());
+    }
+    // A service worker on the sibling's host may have answered the first.
+    assert!(led[0].starts_with(&format!("{}/.portway/join?", api.origin())), "{led:?}");
+    assert!(led[1].starts_with(&format!("{}/.portway/callback?t=", page.origin())), "{led:?}");
+    assert!(!led[1].contains("then="), "{led:?}");
+    stage.gateway.stop();
+}
