@@ -185,7 +185,7 @@ async fn every_redirect_has_a_word_for_where_it_leads() {
 #[tokio::test]
 async fn the_style_sheet_is_the_one_the_policy_names() {
     use base64::Engine as _;
-        let stage = Stage::new().await;
+    let stage = Stage::new().await;
     let answer = stage.browser().get(&page("login")).await;
     let (_, rest) = answer.text.split_once("<style>").unwrap();
     let (style, rest) = rest.split_once("</style>").unwrap();

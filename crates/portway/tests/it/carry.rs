@@ -60,13 +60,13 @@ async fn ide(mut stream: Box<dyn Stream>, asked: Arc<Mutex<Vec<String>>>) -> std
 /// A workspace `far` with an IDE and a closed port.
 async fn stage(carry: bool) -> Stage {
     let listener = TcpListener::bind((FAR, 0)).await.expect("bind an IDE");
-    let ide_port = listener.local_addr().unwrap().port();
+    let ide_port = listener.local_addr().expect("an address").port();
     let asked = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&asked);
     let server = Server::on(listener, None, move |stream| ide(stream, Arc::clone(&log)), |_| {});
-    let closed = TcpSocket::new_v4().unwrap();
-    closed.bind(SocketAddr::new(FAR.parse().unwrap(), 0)).unwrap();
-    let port = closed.local_addr().unwrap().port();
+    let closed = TcpSocket::new_v4().expect("a socket");
+    closed.bind(SocketAddr::new(FAR.parse().expect("an address"), 0)).expect("bind");
+    let port = closed.local_addr().expect("an address").port();
     let config = format!(
         "[workspaces]\nallow = [\"127.0.0.0/8\"]\n[ide]\ncarry = {carry}\nport = {ide_port}\n\
          [access]\nprotected = [{ide_port}]\n"
@@ -77,13 +77,13 @@ async fn stage(carry: bool) -> Stage {
     let token = gateway.run(&["token", "create", "--user", OWNER, "--workspace", "far", "--port", &port.to_string()]);
     let stage = Stage { gateway, _ide: server, ide_port, asked, closed, token: token.trim().to_owned() };
     eventually_async("the token to work", async || !matches!(stage.get("/ready").await.status(), 401 | 404)).await;
-    stage.asked.lock().unwrap().clear();
+    stage.asked.lock().expect("asked").clear();
     stage
 }
 
 impl Stage {
     fn port(&self) -> u16 {
-        self.closed.local_addr().unwrap().port()
+        self.closed.local_addr().expect("an address").port()
     }
 
     async fn ask(&self, line: &str, port: u16, fields: &str) -> Message {
@@ -105,7 +105,7 @@ impl Stage {
 
     /// The request lines that reached the IDE since the last look.
     fn asked(&self) -> Vec<String> {
-        let heads = std::mem::take(&mut *self.asked.lock().unwrap());
+        let heads = std::mem::take(&mut *self.asked.lock().expect("asked"));
         heads.iter().filter_map(|head| head.lines().next().map(str::to_owned)).collect()
     }
 }
