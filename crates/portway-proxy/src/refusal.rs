@@ -196,7 +196,7 @@ fn dial_words(error: DialError, port: u16, here: bool) -> (String, String) {
             "No server answers on port {port} of this machine. Start it, or look which port it printed when it started."
         ),
         DialError::Closed => format!(
-            "The workspace is there, but no server answers on port {port}. Start it. If it runs already, it listens on 127.0.0.1 only: start it so that it listens on all addresses, for example with --host 0.0.0.0."
+            "The workspace is there, but no server answers on port {port}. Start it. If it runs already, it listens on 127.0.0.1 only: start it so that it listens on all addresses, 0.0.0.0."
         ),
         DialError::Timeout => format!("No answer to a connection to port {port}. The workspace may be starting or stopped."),
         DialError::Tls => format!("The TLS handshake with port {port} failed. If the server speaks plain HTTP, leave out the s behind the port."),
