@@ -15,7 +15,6 @@ use portway_core::noticed::Notice;
 use portway_core::secret::Secret;
 use portway_core::snapshot::{HostSession, Snapshot};
 use portway_http1::{Name, RequestHead};
-
 use tokio::time::timeout;
 
 use super::answer::Answer;

@@ -11,6 +11,9 @@ use tokio::time::timeout;
 use super::{Connection, Dialer, Door};
 use crate::settings::Settings;
 
+/// How the IDE may call the workspace's loopback when it says that a port there is closed.
+const LOOPBACK: [&str; 3] = ["0.0.0.0", "127.0.0.1", "::1"];
+
 /// The prefix under which the IDE forwards to a port.
 pub(crate) fn prefix(port: u16) -> String {
     format!("/proxy/{port}")
@@ -63,7 +66,10 @@ pub(crate) async fn refuses(connection: &mut Connection, response: &ResponseHead
     let location = response.fields().get(Name::Location).unwrap_or_default();
     let back = format!("login?to=%2Fproxy%2F{port}");
     let to_login = location.windows(back.len()).any(|part| part == back.as_bytes());
-    to_login || response.status() == 500 && connection.body_says(response.framing(), &["ECONNREFUSED"]).await
+    // A dev server may speak of a connection of its own that was refused, but hardly of one to itself.
+    let refused = LOOPBACK.map(|address| format!("ECONNREFUSED {address}:{port}"));
+    let refused = refused.each_ref().map(String::as_str);
+    to_login || response.status() == 500 && connection.body_says(response.framing(), &refused).await
 }
 
 #[cfg(test)]

@@ -44,11 +44,13 @@ async fn ide(mut stream: Box<dyn Stream>, asked: Arc<Mutex<Vec<String>>>) -> std
             Some("/absolute") => to(format!("http://localhost:{}/x", &prefix["/proxy/".len()..])),
             Some("/login") => to(format!("./../../login?to={}%2Flogin", prefix.replace('/', "%2F"))),
             Some("/closed") => {
-                let text = "connect ECONNREFUSED 0.0.0.0:1";
+                let text = format!("connect ECONNREFUSED 0.0.0.0:{}", &prefix["/proxy/".len()..]);
                 format!("HTTP/1.1 500 Internal Server Error\r\nContent-Length: {}\r\n\r\n{text}", text.len())
             }
+            // A database that the dev server cannot reach.
             Some("/broken") => {
-                "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 3\r\n\r\nmine".replace("mine", "own")
+                let text = "connect ECONNREFUSED 127.0.0.1:5432";
+                format!("HTTP/1.1 500 Internal Server Error\r\nContent-Length: {}\r\n\r\n{text}", text.len())
             }
             _ => format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{head}", head.len()),
         };
@@ -153,7 +155,8 @@ async fn what_the_ide_says_of_itself_is_a_closed_port() {
         assert_eq!((answer.status(), answer.field("portway-reason").as_deref()), (502, Some("port-closed")), "{path}");
     }
     // What the dev server says passes, errors too.
-    assert_eq!((stage.get("/broken").await.status(), stage.get("/broken").await.text().as_str()), (500, "own"));
+    let broken = stage.get("/broken").await;
+    assert_eq!((broken.status(), broken.text().as_str()), (500, "connect ECONNREFUSED 127.0.0.1:5432"));
     stage.gateway.stop();
 }
 
