@@ -24,7 +24,8 @@ export default {
     });
     await this.open(kit);
     const history = await kit.page.evaluate(() => window.transports);
-    assert.deepEqual(history, ['polling', 'websocket']);
+    // It may have moved on before the page hears that it is connected; that it polled first, the responses say.
+    assert.equal(history.at(-1), 'websocket');
     assert.ok(polls.length > 0 && polls.every((status) => status === 200), `polls: ${polls}`);
     await kit.page.getByLabel('Message').fill('grüezi');
     await kit.page.getByRole('button', { name: 'Send' }).click();

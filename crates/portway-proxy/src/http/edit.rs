@@ -107,6 +107,8 @@ impl<'a> Edit<'a> {
                 | Name::Reserved => {}
                 // Nominated by its sender (RFC 9110 10.1.4): what it says is passed on below.
                 Name::Te => {}
+                // The IDE would compress what it carries, and hold an event stream back for it.
+                Name::AcceptEncoding if self.carried.is_some() => {}
                 // HTTP/1.0 cannot be told to go on (RFC 9110 10.1.1).
                 Name::Expect if !head.expects_continue() => {}
                 _ if is_nominated(fields, &field) => {}
@@ -135,16 +137,12 @@ impl<'a> Edit<'a> {
             writer.put("TE", "trailers")?;
         }
         writer.put("X-Forwarded-For", self.peer.to_string())?;
-        writer.put("X-Forwarded-Host", &host)?;
+        // An IDE that carries a WebSocket compares this with Origin, also where the page is on another port of the workspace.
+        // The browser policy has agreed to it.
+        let asked_by = if self.carried.is_some() && self.upgrade { fields.get(Name::Origin) } else { None };
+        let asked_by = asked_by.and_then(|origin| host_of(&mapping.inward(origin)));
+        writer.put("X-Forwarded-Host", asked_by.as_ref().unwrap_or(&host))?;
         writer.put("X-Forwarded-Proto", mapping.scheme().as_str())?;
-        if self.carried.is_some()
-            && self.upgrade
-            && let Some(host) = fields.get(Name::Origin).and_then(|origin| host_of(&mapping.inward(origin)))
-        {
-            // The IDE compares it with Origin, also where that is another port of the workspace; the browser policy has
-            // agreed to it.
-            writer.put("Forwarded", format!("host=\"{host}\""))?;
-        }
         writer.finish();
         Ok(())
     }
