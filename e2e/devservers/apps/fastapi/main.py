@@ -1,8 +1,5 @@
-# What a FastAPI beginner has: two routes in the interactive documentation, a stream and a WebSocket.
-import asyncio
-
+# What a FastAPI beginner has: two routes in the interactive documentation, and a WebSocket.
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
-from fastapi.responses import StreamingResponse
 
 app = FastAPI()
 GREETING = "Hello from FastAPI"
@@ -16,15 +13,6 @@ def items():
 @app.post("/items/{name}")
 def add(name: str):
     return {"added": name}
-
-
-@app.get("/events", include_in_schema=False)
-async def events():
-    async def one_and_then_silence():
-        yield f"data: {GREETING}\n\n"
-        await asyncio.Event().wait()
-
-    return StreamingResponse(one_and_then_silence(), media_type="text/event-stream")
 
 
 @app.websocket("/echo")
