@@ -144,7 +144,7 @@ async fn attempt<B: RequestBody, R: Responder>(
 fn carrier(core: &Core, permit: &Permit, head: &RequestHead) -> Option<u16> {
     let ide = core.settings.ide.filter(|ide| *ide != permit.port())?;
     let elsewhere = permit.workspace().address != Address::Loopback && permit.scheme() == Scheme::Http;
-    (elsewhere && ide::may_carry(head.path_and_query())).then_some(ide)
+    (elsewhere && ide::may_carry(head)).then_some(ide)
 }
 
 fn other(profile: Profile) -> Profile {

@@ -5,7 +5,7 @@
 //! prefix or none at all, so that no byte of theirs is a request to the IDE itself.
 
 use portway_core::access::Permit;
-use portway_http1::{Name, ResponseHead};
+use portway_http1::{Framing, Name, RequestHead, ResponseHead};
 use tokio::time::timeout;
 
 use super::{Connection, Dialer, Door};
@@ -19,9 +19,19 @@ pub(crate) fn prefix(port: u16) -> String {
     format!("/proxy/{port}")
 }
 
+/// What code-server's own pages say of a request that it does not pass on: it has a password, or its proxy is turned off.
+const OWN_PAGES: [(u16, &str); 2] = [(401, "401 - code-server"), (403, "403 - code-server")];
+
+/// Whether the IDE passes on what this request says, and to that port only.
+pub(crate) fn may_carry(request: &RequestHead) -> bool {
+    // Its proxy gives these a length of 0 if they have none, and the body all the same: a second request to the dev server.
+    let misframed = matches!(request.method(), b"DELETE" | b"OPTIONS") && request.framing() == Framing::Chunked;
+    !misframed && stays_below(request.path_and_query())
+}
+
 /// Whether a path can stand behind the prefix and still mean a path of the port: no segment leads out of it, in any
 /// spelling that some server might read so.
-pub(crate) fn may_carry(path_and_query: &[u8]) -> bool {
+fn stays_below(path_and_query: &[u8]) -> bool {
     let path = path_and_query.split(|b| *b == b'?').next().unwrap_or_default();
     let lower = path.to_ascii_lowercase();
     // Escapes of a dot, a slash or a backslash are read as such before segments are compared.
@@ -47,7 +57,11 @@ pub(crate) async fn is_open(dialer: &Dialer, permit: &Permit, settings: &Setting
     let addresses = dialer.addresses(permit).await;
     let Ok(mut connection) = dialer.dial(permit, &addresses, Door::Ide(ide)).await else { return false };
     let port = permit.port();
-    let request = format!("GET {}/ HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n", prefix(port));
+    // Only a browser hears from the IDE who it is that refuses.
+    let request = format!(
+        "GET {}/ HTTP/1.1\r\nHost: localhost:{port}\r\nAccept: text/html\r\nConnection: close\r\n\r\n",
+        prefix(port)
+    );
     let answer = async {
         connection.io.write_all(request.as_bytes()).await.ok()?;
         loop {
@@ -60,21 +74,44 @@ pub(crate) async fn is_open(dialer: &Dialer, permit: &Permit, settings: &Setting
     matches!(timeout(settings.timeouts.connect, answer).await, Ok(Some(false)))
 }
 
-/// Whether an answer is the IDE's own word that it reaches nothing: its proxy found the port closed, or it wants its own
-/// login first, with the way back to the path that it was asked.
+/// Whether an answer is the IDE's own word that it reaches nothing: its proxy found the port closed or is turned off, or it
+/// wants its own login first.
 pub(crate) async fn refuses(connection: &mut Connection, response: &ResponseHead, port: u16) -> bool {
-    let location = response.fields().get(Name::Location).unwrap_or_default();
-    let back = format!("login?to=%2Fproxy%2F{port}");
-    let to_login = location.windows(back.len()).any(|part| part == back.as_bytes());
-    // A dev server may speak of a connection of its own that was refused, but hardly of one to itself.
-    let refused = LOOPBACK.map(|address| format!("ECONNREFUSED {address}:{port}"));
-    let refused = refused.each_ref().map(String::as_str);
-    to_login || response.status() == 500 && connection.body_says(response.framing(), &refused).await
+    if response.fields().get(Name::Location).is_some_and(is_login) {
+        return true;
+    }
+    if response.status() == 500 {
+        // A dev server may speak of a connection of its own that was refused, but hardly of one to itself.
+        let words = LOOPBACK.map(|address| format!("ECONNREFUSED {address}:{port}"));
+        let words = words.each_ref().map(String::as_str);
+        // A WebSocket hears it in the reason phrase, without a body.
+        return words.iter().any(|words| contains(response.reason(), words.as_bytes()))
+            || connection.body_says(response.framing(), &words).await;
+    }
+    match OWN_PAGES.iter().find(|(status, _)| *status == response.status()) {
+        Some((_, words)) => connection.body_says(response.framing(), &[words]).await,
+        None => false,
+    }
+}
+
+/// Whether a `Location` is code-server's way to its login from below the prefix: `./../../login`, perhaps with a query. Nobody
+/// else writes a `./` in front of a `../`.
+fn is_login(location: &[u8]) -> bool {
+    let path = location.split(|b| *b == b'?').next().unwrap_or_default();
+    let Some(mut rest) = path.strip_prefix(b"./../") else { return false };
+    while let Some(up) = rest.strip_prefix(b"../") {
+        rest = up;
+    }
+    rest == b"login"
+}
+
+fn contains(text: &[u8], words: &[u8]) -> bool {
+    text.windows(words.len()).any(|part| part == words)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::may_carry;
+    use super::{is_login, stays_below};
 
     #[test]
     fn no_path_leads_out_of_the_prefix() {
@@ -98,7 +135,7 @@ mod tests {
             "x",
             "http://a/",
         ] {
-            assert!(!may_carry(path.as_bytes()), "{path}");
+            assert!(!stays_below(path.as_bytes()), "{path}");
         }
         for path in [
             "/",
@@ -113,7 +150,19 @@ mod tests {
             "/@vite/client",
             "/%e2%82%ac",
         ] {
-            assert!(may_carry(path.as_bytes()), "{path}");
+            assert!(stays_below(path.as_bytes()), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_login_is_the_ides_only_in_its_own_spelling() {
+        for location in ["./../../login", "./../login?to=", "./../../login?a=b&to=%2Fproxy%2F3000%2F"] {
+            assert!(is_login(location.as_bytes()), "{location}");
+        }
+        for location in
+            ["/login", "login", "./login", "../login", "./../../login/", "./../../x/login", "./../../logins", ""]
+        {
+            assert!(!is_login(location.as_bytes()), "{location}");
         }
     }
 }

@@ -14,6 +14,9 @@ use crate::stage::{OWNER, builder};
 /// Another address of this machine, which stands for another machine.
 const FAR: &str = "127.0.0.2";
 
+const HANDSHAKE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
 struct Stage {
     gateway: Gateway,
     _ide: Server,
@@ -36,23 +39,32 @@ async fn ide(mut stream: Box<dyn Stream>, asked: Arc<Mutex<Vec<String>>>) -> std
         let path = head.split(' ').nth(1).unwrap_or_default();
         let prefix: String = path.split('/').take(3).collect::<Vec<_>>().join("/");
         let to = |location: String| format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+        let said =
+            |status: &str, text: &str| format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{text}", text.len());
         let answer = match path.strip_prefix(&prefix) {
             Some("/moved") => to(format!("{prefix}/next?a")),
             Some("/bare") => to(prefix),
             Some("/query") => to(format!("{prefix}?x")),
             Some("/near") => to(format!("{prefix}1/x")),
             Some("/absolute") => to(format!("http://localhost:{}/x", &prefix["/proxy/".len()..])),
-            Some("/login") => to(format!("./../../login?to={}%2Flogin", prefix.replace('/', "%2F"))),
+            Some("/login") => to("./../../login?a=b".to_owned()),
+            Some("/password") => said("401 Unauthorized", "<h1>401 - code-server</h1>"),
+            Some("/turned-off") => said("403 Forbidden", "<h1>403 - code-server</h1>"),
+            // What an API says, and what the IDE says to one, is the same.
+            Some("/api") => said("401 Unauthorized", r#"{"error":"Unauthorized"}"#),
+            Some("/closed-socket") => {
+                let port = &prefix["/proxy/".len()..];
+                let answer = format!("HTTP/1.1 500 connect ECONNREFUSED 0.0.0.0:{port}\r\n\r\n");
+                stream.write_all(answer.as_bytes()).await?;
+                return Ok(());
+            }
             Some("/closed") => {
                 let text = format!("connect ECONNREFUSED 0.0.0.0:{}", &prefix["/proxy/".len()..]);
-                format!("HTTP/1.1 500 Internal Server Error\r\nContent-Length: {}\r\n\r\n{text}", text.len())
+                said("500 Internal Server Error", &text)
             }
             // A database that the dev server cannot reach.
-            Some("/broken") => {
-                let text = "connect ECONNREFUSED 127.0.0.1:5432";
-                format!("HTTP/1.1 500 Internal Server Error\r\nContent-Length: {}\r\n\r\n{text}", text.len())
-            }
-            _ => format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{head}", head.len()),
+            Some("/broken") => said("500 Internal Server Error", "connect ECONNREFUSED 127.0.0.1:5432"),
+            _ => said("200 OK", &head),
         };
         stream.write_all(answer.as_bytes()).await?;
     }
@@ -150,11 +162,14 @@ async fn redirects_lose_the_prefix_that_the_ide_put_in_front() {
 #[tokio::test]
 async fn what_the_ide_says_of_itself_is_a_closed_port() {
     let stage = stage(true).await;
-    for path in ["/closed", "/login"] {
+    for path in ["/closed", "/login", "/password", "/turned-off"] {
         let answer = stage.get(path).await;
         assert_eq!((answer.status(), answer.field("portway-reason").as_deref()), (502, Some("port-closed")), "{path}");
     }
+    let socket = stage.ask("GET /closed-socket", stage.port(), HANDSHAKE).await;
+    assert_eq!((socket.status(), socket.field("portway-reason").as_deref()), (502, Some("port-closed")));
     // What the dev server says passes, errors too.
+    assert_eq!(stage.get("/api").await.status(), 401);
     let broken = stage.get("/broken").await;
     assert_eq!((broken.status(), broken.text().as_str()), (500, "connect ECONNREFUSED 127.0.0.1:5432"));
     stage.gateway.stop();
@@ -180,6 +195,22 @@ async fn no_path_and_no_other_port_leads_to_the_ide() {
 }
 
 #[tokio::test]
+async fn a_body_that_the_ide_would_turn_into_a_request_does_not_go_to_it() {
+    let stage = stage(true).await;
+    let port = stage.port();
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n0\r\n";
+    for method in ["DELETE", "OPTIONS"] {
+        assert_eq!(stage.ask(&format!("{method} /"), port, chunked).await.status(), 502, "{method}");
+        assert!(stage.asked().is_empty(), "{method}: the IDE was asked");
+        // One that says its length is passed on as it is.
+        assert_eq!(stage.ask(&format!("{method} /"), port, "Content-Length: 0\r\n").await.status(), 200, "{method}");
+        assert_eq!(stage.asked(), [format!("{method} /proxy/{port}/ HTTP/1.1")]);
+    }
+    assert_eq!(stage.ask("PUT /", port, chunked).await.status(), 200);
+    stage.gateway.stop();
+}
+
+#[tokio::test]
 async fn nothing_is_carried_unless_it_is_set() {
     let stage = stage(false).await;
     let answer = stage.get("/").await;
@@ -192,10 +223,8 @@ async fn nothing_is_carried_unless_it_is_set() {
 async fn a_websocket_of_a_sibling_page_passes_the_ides_own_check() {
     let stage = stage(true).await;
     let (port, plain) = (stage.port(), stage.gateway.plain().port());
-    let handshake = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-                     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let origin = format!("Origin: http://5000-far.portway.localhost:{plain}\r\n");
-    let seen = stage.ask("GET /ws", port, &format!("{handshake}{origin}")).await.text();
+    let seen = stage.ask("GET /ws", port, &format!("{HANDSHAKE}{origin}")).await.text();
     assert!(seen.contains("\r\nOrigin: http://localhost:5000\r\n"), "{seen}");
     assert!(seen.contains("\r\nX-Forwarded-Host: localhost:5000\r\n"), "{seen}");
     stage.gateway.stop();
