@@ -10,8 +10,8 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { shot } from '../lib/browser.mjs';
-import { LOOPBACK } from '../lib/gateway.mjs';
-import { openWorld, visit } from '../lib/world.mjs';
+import { visit } from '../lib/world.mjs';
+import { openHosts, THERE } from './lib/hosts.mjs';
 import { startIde } from './lib/ide.mjs';
 import { openKit } from './lib/kit.mjs';
 import { dialled, listening, startServer } from './lib/process.mjs';
@@ -19,8 +19,6 @@ import { freshProject } from './lib/project.mjs';
 import { table, writeTable } from './lib/table.mjs';
 
 const MODULES = join(dirname(fileURLToPath(import.meta.url)), 'servers');
-const THERE = process.env.PORTWAY_THERE_ADDRESS;
-assert.ok(THERE, 'dev servers want their own ports, so they run inside e2e/devservers/run only');
 
 const known = readdirSync(MODULES).filter((file) => file.endsWith('.mjs')).sort();
 const wanted = process.env.PORTWAY_DEVSERVERS?.split(' ').filter(Boolean) ?? [];
@@ -37,22 +35,6 @@ const servers = await Promise.all(slugs.map(async (slug) => {
 /** One line of the table for each server; what a round has seen is put into it. */
 const rows = new Map(servers.map((server) => [server, { name: server.name, port: server.port, binds: server.binds, seconds: 0 }]));
 const loopback = servers.filter((server) => server.binds === 'loopback');
-
-/** A gateway, and alice with a workspace on each host. */
-async function openHosts({ name, extra }) {
-  const world = await openWorld({
-    tls: true,
-    // As in production: clients then find no port in the page's address. No other process is here.
-    tlsPort: 443,
-    name,
-    extra,
-    allow: [...LOOPBACK, `${THERE}/32`],
-  });
-  const alice = await world.person('alice');
-  await world.workspace('here', 'alice');
-  await world.workspace('there', 'alice', THERE);
-  return { world, alice, gateway: world.gateway, close: () => world.close() };
-}
 
 /** Starts a server anew, lets `look` use it through the gateway, and ends it. */
 async function withServer(hosts, server, { where, flagged = false }, look) {
@@ -174,7 +156,7 @@ describe('dev servers, as they are by default', () => {
     }
 
     it('a port is closed while nothing listens, and its page opens by itself when something does', async () => {
-      const [server] = loopback;
+      const server = loopback.at(-1);
       const page = await hosts.alice.newPage();
       const response = await visit(page, `${hosts.gateway.origin(server.port, 'there')}/`);
       assert.equal(response.status(), 502);

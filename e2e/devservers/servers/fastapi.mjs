@@ -1,5 +1,5 @@
 // FastAPI's `fastapi dev`: the interactive documentation calls the API, a path without its slash is
-// redirected to an absolute URL, and a WebSocket echoes.
+// redirected to an absolute URL, an event comes before its stream ends, and a WebSocket echoes.
 //
 // The documentation's own scripts come from a public CDN; the check answers for that one, with the
 // files of the same package.
@@ -50,6 +50,19 @@ export default {
     assert.equal(redirect.status(), 307);
     assert.deepEqual(await response.json(), ['Hello from FastAPI']);
 
+    // The stream ends once the page has heard its event, so that whoever waits for its end waits in vain.
+    // Closing it would not do: an IDE in between keeps it open, and the server waits with its restart.
+    const event = await kit.within('an event', page.evaluate(() => new Promise((resolve, reject) => {
+      const source = new EventSource('/events');
+      source.onmessage = async ({ data }) => {
+        source.close();
+        await fetch('/heard', { method: 'POST' });
+        resolve(data);
+      };
+      source.onerror = () => reject(new Error('the event stream failed'));
+    })));
+    assert.equal(event, 'Hello from FastAPI');
+
     const echoed = await page.evaluate(() => new Promise((resolve, reject) => {
       const socket = new WebSocket(`${location.origin.replace('http', 'ws')}/echo`);
       socket.onopen = () => socket.send('grüezi');
@@ -61,6 +74,6 @@ export default {
     edit('main.py', 'Hello from FastAPI', 'Hello again');
     await eventually('the server to start again', () => running.output().split(STARTED).length === 3);
     assert.deepEqual(await (await visit('/items/')).json(), ['Hello again']);
-    return ['/docs and "Try it out"', 'a redirect for a slash', 'a WebSocket', 'reloads after an edit'];
+    return ['/docs and "Try it out"', 'a redirect for a slash', 'an event stream', 'a WebSocket', 'reloads after an edit'];
   },
 };

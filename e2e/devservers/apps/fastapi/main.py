@@ -1,8 +1,12 @@
-# What a FastAPI beginner has: two routes in the interactive documentation, and a WebSocket.
+# What a FastAPI beginner has: two routes in the interactive documentation, a stream and a WebSocket.
+import asyncio
+
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+from fastapi.responses import StreamingResponse
 
 app = FastAPI()
 GREETING = "Hello from FastAPI"
+heard = asyncio.Event()
 
 
 @app.get("/items/")
@@ -13,6 +17,20 @@ def items():
 @app.post("/items/{name}")
 def add(name: str):
     return {"added": name}
+
+
+@app.get("/events", include_in_schema=False)
+async def events():
+    async def one_until_it_is_heard():
+        yield f"data: {GREETING}\n\n"
+        await heard.wait()
+
+    return StreamingResponse(one_until_it_is_heard(), media_type="text/event-stream")
+
+
+@app.post("/heard", include_in_schema=False)
+async def end_the_stream():
+    heard.set()
 
 
 @app.websocket("/echo")
