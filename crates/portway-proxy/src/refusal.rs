@@ -42,6 +42,8 @@ pub(crate) enum Refusal {
     BadUpstream(u16),
     /// The dev server took the request and never answered.
     UpstreamTimeout(u16),
+    /// What allowed the request ended while it was under way; the next one is told what holds now.
+    Revoked,
     /// The control runtime does not answer.
     Unavailable,
 }
@@ -96,6 +98,7 @@ impl Refusal {
             Self::Dial(error, ..) => (502, error.as_str()),
             Self::BadUpstream(_) => (502, "bad-upstream"),
             Self::UpstreamTimeout(_) => (504, "upstream-timeout"),
+            Self::Revoked => (503, "revoked"),
             Self::Unavailable => (503, "unavailable"),
         }
     }
@@ -106,7 +109,7 @@ impl Refusal {
         let (title, text) = self.words();
         let answer = Answer::new(status, reason).field("X-Content-Type-Options", "nosniff");
         let answer = match self {
-            Self::Unavailable => answer.field("Retry-After", "1"),
+            Self::Revoked | Self::Unavailable => answer.field("Retry-After", "1"),
             Self::Method => answer.field("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
             _ => answer,
         };
@@ -174,6 +177,10 @@ impl Refusal {
                     format!("The server on port {port} took the request and did not begin an answer in time."),
                 );
             }
+            Self::Revoked => (
+                "Interrupted",
+                "Access to this port, or the workspace itself, changed while this request was under way. Try again: the next answer says what holds now.",
+            ),
             Self::Unavailable => {
                 ("Not available right now", "The gateway is starting, stopping or overloaded. Try again in a moment.")
             }

@@ -76,7 +76,7 @@ pub(crate) async fn exchange<B: RequestBody, R: Responder>(
     let head_seen = Cell::new(false);
     let mut sent = head.framing() == Framing::None;
     let mut request_complete = sent;
-    let mut receive = pin!(receive(connection, head, responder, edit, &head_seen));
+    let mut receive = pin!(receive(connection, head, responder, edit, progress, &head_seen));
     let mut send = pin!(body.send(&upstream, progress));
     let mut deadline = pin!(sleep(limits.response_head));
     let mut stalled = pin!(stalled(progress, limits.body_idle, limits.body_rate));
@@ -142,9 +142,10 @@ async fn receive<R: Responder>(
     request: &RequestHead,
     responder: &mut R,
     edit: &Edit<'_>,
+    progress: &Progress,
     head_seen: &Cell<bool>,
 ) -> Result<Done, Fault> {
-    let response = final_head(connection, request, responder, edit).await?;
+    let response = final_head(connection, request, responder, edit, progress).await?;
     if response.status() == 101 {
         return if edit.upgrade { Ok(Done::Switched(Box::new(response))) } else { Err(Fault::Bad) };
     }
@@ -153,6 +154,7 @@ async fn receive<R: Responder>(
         return Err(Fault::Refused(refused));
     }
     let framing = response.framing();
+    progress.spoke.set(true);
     responder.head(&response, edit, framing).map_err(|_| Fault::Bad)?;
     head_seen.set(true);
     body(connection, responder, framing).await?;
@@ -171,6 +173,7 @@ async fn final_head<R: Responder>(
     request: &RequestHead,
     responder: &mut R,
     edit: &Edit<'_>,
+    progress: &Progress,
 ) -> Result<ResponseHead, Fault> {
     let mut interims = 0;
     let mut silent = true;
@@ -181,6 +184,7 @@ async fn final_head<R: Responder>(
                 if interims > INTERIM_MAX {
                     return Err(Fault::Bad);
                 }
+                progress.spoke.set(true);
                 responder.interim(&head, edit).map_err(|_| Fault::Bad)?;
                 responder.flush().await.map_err(|_| Fault::VisitorGone)?;
             }

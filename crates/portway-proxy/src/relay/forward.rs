@@ -50,7 +50,7 @@ pub(crate) async fn forward<B: RequestBody, R: Responder>(
 ) -> Ended {
     tokio::select! {
         biased;
-        () = lease.revoked() => Ended::Cut,
+        () = lease.revoked() => if progress.spoke.get() { Ended::Cut } else { Ended::Refused(Refusal::Revoked) },
         ended = attempt(core, lease, edit, head, body, responder, gone, progress) => ended,
     }
 }

@@ -21,13 +21,15 @@ pub(crate) trait RequestBody {
     async fn send(&mut self, to: &Duplex, progress: &Progress) -> Result<(), BodyFault>;
 }
 
-/// How far a request body has come, seen by those who judge whether it stands still.
+/// How far an exchange has come, seen by those who judge whether it stands still and how it may end.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     /// Bytes that arrived from the visitor.
     pub moved: Cell<u64>,
     /// It is the dev server that does not read.
     pub blocked: Cell<bool>,
+    /// Something of a response was queued for the visitor: no other answer can take its place.
+    pub spoke: Cell<bool>,
 }
 
 /// Why a request body did not get through.

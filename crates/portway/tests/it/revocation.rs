@@ -287,6 +287,27 @@ async fn a_token_ends_when_its_time_is_over() {
     stage.gateway.stop();
 }
 
+#[tokio::test]
+async fn a_request_without_an_answer_yet_is_told_that_it_was_interrupted() {
+    let silent = Recorder::start(vec![Step::ReadHead]).await;
+    let stage = plan().private(silent.port()).start();
+    let door = stage.door(silent.port());
+    let mut one = door.connect().await;
+    one.send(door.head("GET /waits", "")).await;
+    silent.saw("GET /waits").await;
+    let mut connection = Http2::connect(&door).await;
+    let url = format!("{}/waits-too", door.origin());
+    let (two, _) = connection.begin("GET", &url, &door.auth, true).await;
+    silent.saw("GET /waits-too").await;
+    stage.gateway.run(&["workspace", "set", WORKSPACE, "--stopped"]);
+    let answer = one.response("GET").await.expect("an answer");
+    assert_eq!((answer.status(), answer.field("portway-reason")), (503, Some("revoked".into())));
+    let answer = portway_testkit::within("an answer over HTTP/2", two).await.expect("an answer");
+    assert_eq!(answer.status(), 503);
+    silent.all_ended(2).await;
+    stage.gateway.stop();
+}
+
 /// A WebSocket of the test kit, so that what a cut looks like to a frame reader is known too.
 #[tokio::test]
 async fn a_cut_websocket_ends_between_frames() {
