@@ -5,13 +5,17 @@
 //! A failure inside this crate panics, because a test that cannot set its stage has failed.
 //!
 //! Reading order: [mod@patience] (how long to wait), [`gateway`] (the process under test),
-//! [`client`] and [`visitor`] (the visitor's side), [`upstream`] (the dev server's side), [`websocket`], [`tls`].
+//! [`client`] and [`visitor`] (the visitor's side), [`upstream`] (the dev server's side), [`websocket`], [`tls`];
+//! [`postgres`] and [`redis`] (what a control plane stands on).
 #![expect(clippy::expect_used, reason = "dev-only crate: a broken test stage is a failed test")]
 
 pub mod client;
 pub mod gateway;
 pub mod message;
 pub mod patience;
+pub mod postgres;
+pub mod redis;
+pub mod service;
 pub mod temp;
 pub mod tls;
 pub mod upstream;
@@ -22,6 +26,8 @@ pub use client::{Client, Ending};
 pub use gateway::Gateway;
 pub use message::Message;
 pub use patience::{eventually, eventually_async, patience, within};
+pub use postgres::Postgres;
+pub use redis::Redis;
 pub use temp::TempDir;
 pub use tls::TestCa;
 pub use upstream::{Bulk, Echo, Recorder, Step, WebSocketEcho};
