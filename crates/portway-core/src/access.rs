@@ -48,6 +48,8 @@ pub enum Visitor {
 #[derive(Debug)]
 pub enum Decision {
     Permit(Permit),
+    /// Known, and may, but the workspace is not running: it can be waited for, or woken.
+    Wait(Waiting),
     /// Not known to be anybody: log in first. Given for every well-formed name, so that it tells nothing (R54).
     Challenge,
     /// Known, and may not; or there is nothing. The two look alike to the visitor.
@@ -59,6 +61,8 @@ pub enum Decision {
 pub enum Reason {
     PortDenied,
     NoWorkspace,
+    /// Its source has been silent for too long.
+    SourceStale,
     Stopped,
     NoGrant,
     Suspended,
@@ -72,6 +76,7 @@ impl Reason {
         match self {
             Self::PortDenied => "port-denied",
             Self::NoWorkspace => "no-workspace",
+            Self::SourceStale => "source-stale",
             Self::Stopped => "stopped",
             Self::NoGrant => "no-grant",
             Self::Suspended => "suspended",
@@ -90,6 +95,15 @@ pub enum Basis {
     Owner(UserId),
     Shared(UserId),
     Token(UserId),
+}
+
+/// Who may open a port of a workspace that is not running, and could be told so. It cannot be dialled.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    pub workspace: Arc<Workspace>,
+    pub port: u16,
+    pub basis: Basis,
+    pub visitor: Visitor,
 }
 
 /// A positive decision: the only thing that can be dialled. Not `Clone`, and made only here.
@@ -168,6 +182,7 @@ impl Permit {
     /// Whether a change might end this permit, so that it must be decided again.
     pub fn is_touched_by(&self, diff: &Diff) -> bool {
         diff.workspaces.contains(&self.workspace.key)
+            || diff.sources.contains(&self.workspace.source)
             || self.user().is_some_and(|user| diff.users.contains(user))
             || match &self.visitor {
                 Visitor::Anonymous => false,
@@ -193,7 +208,7 @@ impl Permit {
                     && permit.workspace.address == self.workspace.address
                     && permit.scheme == self.scheme
             }
-            Decision::Challenge | Decision::Deny(_) => false,
+            Decision::Wait(_) | Decision::Challenge | Decision::Deny(_) => false,
         }
     }
 }
@@ -207,10 +222,18 @@ pub fn decide(snapshot: &Snapshot, rules: &Rules, target: &Target, visitor: &Vis
         Visitor::Token(_) => true,
     };
     match look(snapshot, rules, target, visitor, known, now) {
-        Ok(permit) => Decision::Permit(permit),
+        Ok(Found::Open(permit)) => Decision::Permit(permit),
+        // Nobody in particular learns what a workspace does, not even on a public port.
+        Ok(Found::Asleep(waiting)) if known => Decision::Wait(waiting),
+        Ok(Found::Asleep(_)) => Decision::Challenge,
         Err(_) if !known => Decision::Challenge,
         Err(reason) => Decision::Deny(reason),
     }
+}
+
+enum Found {
+    Open(Permit),
+    Asleep(Waiting),
 }
 
 fn look(
@@ -220,11 +243,14 @@ fn look(
     visitor: &Visitor,
     known: bool,
     now: Timestamp,
-) -> Result<Permit, Reason> {
+) -> Result<Found, Reason> {
     if rules.denied.contains(&target.port) {
         return Err(Reason::PortDenied);
     }
     let workspace = snapshot.workspace(&target.workspace).ok_or(Reason::NoWorkspace)?;
+    if snapshot.is_stale(&workspace.source) {
+        return Err(Reason::SourceStale);
+    }
     let policy = snapshot.port(&target.workspace, target.port);
     let level = effective_level(rules, target.port, policy);
     let basis = if level == Level::Public {
@@ -249,12 +275,16 @@ fn look(
     match workspace.state {
         State::Running => {}
         State::Stopped => return Err(Reason::Stopped),
+        State::Starting | State::Standby | State::Archived | State::Stopping | State::Error => {
+            let (workspace, visitor) = (workspace.clone(), visitor.clone());
+            return Ok(Found::Asleep(Waiting { workspace, port: target.port, basis, visitor }));
+        }
     }
     let scheme = if target.tls { Some(Scheme::Https) } else { policy.and_then(|p| p.scheme) };
     let wants_public = rules.protected.contains(&target.port) || WANTS_PUBLIC.contains(&target.port);
     let noticed = || snapshot.noticed(&target.workspace).and_then(|noticed| noticed.profile(target.port));
     let chosen = policy.and_then(|p| p.profile).or_else(noticed);
-    Ok(Permit {
+    Ok(Found::Open(Permit {
         workspace: workspace.clone(),
         port: target.port,
         scheme: scheme.unwrap_or(Scheme::Http),
@@ -264,7 +294,7 @@ fn look(
         basis,
         visitor: visitor.clone(),
         target: target.clone(),
-    })
+    }))
 }
 
 /// Whether `user`, who has logged in, may open a port: the authoriser asks this before it issues a ticket.
@@ -276,13 +306,14 @@ pub fn user_may(snapshot: &Snapshot, rules: &Rules, target: &Target, user: &User
         return Err(Reason::PortDenied);
     }
     let workspace = snapshot.workspace(&target.workspace).ok_or(Reason::NoWorkspace)?;
+    if snapshot.is_stale(&workspace.source) {
+        return Err(Reason::SourceStale);
+    }
     let policy = snapshot.port(&target.workspace, target.port);
     let level = effective_level(rules, target.port, policy);
     let basis = user_basis(snapshot, workspace, policy, level, user)?;
-    match workspace.state {
-        State::Running => Ok(basis),
-        State::Stopped => Err(Reason::Stopped),
-    }
+    // What sleeps is waited for on its own host.
+    if workspace.state == State::Stopped { Err(Reason::Stopped) } else { Ok(basis) }
 }
 
 /// The level in force: the row's, clamped by protection and ceiling.

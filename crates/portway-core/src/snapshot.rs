@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use imbl::HashMap;
+use imbl::{HashMap, HashSet};
 
 use crate::Timestamp;
 use crate::noticed::{Notice, Noticed};
@@ -50,6 +50,8 @@ pub struct Snapshot {
     sessions: HashMap<SecretHash, Arc<HostSession>>,
     tokens: HashMap<SecretHash, Arc<Token>>,
     noticed: HashMap<Arc<str>, Arc<Noticed>>,
+    /// Sources that have been silent for too long to be believed (R70).
+    stale: HashSet<Arc<str>>,
 }
 
 /// One fact that became true.
@@ -72,6 +74,11 @@ pub enum Event {
     SessionGone(SecretHash),
     Token(Arc<Token>),
     TokenGone(SecretHash),
+    /// Whether a source has been silent for too long: nothing of it is opened until it speaks again.
+    Stale {
+        source: Arc<str>,
+        stale: bool,
+    },
     /// Something was noticed of a workspace while the gateway runs; of one that is not there it is nothing.
     Noticed {
         key: Arc<str>,
@@ -86,13 +93,19 @@ pub struct Diff {
     pub workspaces: BTreeSet<Arc<str>>,
     pub users: BTreeSet<UserId>,
     pub secrets: BTreeSet<SecretHash>,
+    /// Sources that can no longer be believed, or can be again.
+    pub sources: BTreeSet<Arc<str>>,
     /// Workspaces of which something was noticed. No decision rests on that.
     pub noticed: BTreeSet<Arc<str>>,
 }
 
 impl Diff {
     pub fn is_empty(&self) -> bool {
-        self.workspaces.is_empty() && self.users.is_empty() && self.secrets.is_empty() && self.noticed.is_empty()
+        self.workspaces.is_empty()
+            && self.users.is_empty()
+            && self.secrets.is_empty()
+            && self.sources.is_empty()
+            && self.noticed.is_empty()
     }
 }
 
@@ -138,6 +151,11 @@ impl Snapshot {
     /// What was noticed of a workspace since the gateway started.
     pub fn noticed(&self, key: &str) -> Option<&Arc<Noticed>> {
         self.noticed.get(key)
+    }
+
+    /// Whether a source can no longer be believed.
+    pub fn is_stale(&self, source: &str) -> bool {
+        self.stale.contains(source)
     }
 
     pub fn workspaces(&self) -> impl Iterator<Item = &Arc<Workspace>> {
@@ -231,6 +249,16 @@ impl Snapshot {
             Event::TokenGone(hash) => {
                 if self.tokens.remove(&hash).is_some() {
                     diff.secrets.insert(hash);
+                }
+            }
+            Event::Stale { source, stale } => {
+                let changed = if stale {
+                    self.stale.insert(source.clone()).is_none()
+                } else {
+                    self.stale.remove(&source).is_some()
+                };
+                if changed {
+                    diff.sources.insert(source);
                 }
             }
             Event::Noticed { key, notice, at } => {

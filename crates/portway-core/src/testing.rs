@@ -39,6 +39,7 @@ pub(crate) fn workspace(key: &str, owner: Option<&str>) -> Workspace {
         state: State::Running,
         address: Address::Ip(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1))),
         generation: "1".into(),
+        name: None,
         source: "sqlite".into(),
     }
 }
@@ -64,7 +65,7 @@ fn scheme() -> impl Strategy<Value = Scheme> {
 }
 
 fn any_workspace(source: impl Strategy<Value = Arc<str>>) -> impl Strategy<Value = Arc<Workspace>> {
-    let state = prop_oneof![3 => Just(State::Running), 1 => Just(State::Stopped)];
+    let state = prop_oneof![3 => Just(State::Running), 1 => Just(State::Stopped), 1 => Just(State::Standby)];
     (any_of(KEYS), prop::option::weighted(0.8, any_of(USERS)), state, 1..3_u8, 1..3_u8, source).prop_map(
         |(key, owner, state, address, generation, source)| {
             Arc::new(Workspace {
@@ -72,6 +73,7 @@ fn any_workspace(source: impl Strategy<Value = Arc<str>>) -> impl Strategy<Value
                 state,
                 address: Address::Ip(IpAddr::V4(Ipv4Addr::new(10, 0, 0, address))),
                 generation: generation.to_string().into(),
+                name: None,
                 source,
                 ..workspace(&key, None)
             })
@@ -126,6 +128,7 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
         1 => (0..3_u8).prop_map(|n| Event::SessionGone(hash(n))),
         3 => any_token().prop_map(Event::Token),
         1 => (10..13_u8).prop_map(|n| Event::TokenGone(hash(n))),
+        1 => (any_of(SOURCES), any::<bool>()).prop_map(|(source, stale)| Event::Stale { source, stale }),
         3 => (any_of(KEYS), any_notice(), 50..150_u64).prop_map(|(key, notice, at)| Event::Noticed { key, notice, at }),
     ]
 }

@@ -20,20 +20,72 @@ pub struct Workspace {
     pub key: Arc<str>,
     /// The id as its source spells it.
     pub id: Arc<str>,
+    /// What people call it; `None` where the id is all there is.
+    pub name: Option<Arc<str>>,
     pub owner: Option<UserId>,
     pub state: State,
     pub address: Address,
     /// Which life of the workspace this is. Connections never outlive it (R36).
     pub generation: Arc<str>,
-    /// The source that owns the record: `sqlite`, `file`.
+    /// The source that owns the record: `sqlite`, `file`, `postgres`.
     pub source: Arc<str>,
 }
 
-/// Whether a workspace can be dialled.
+/// Whether a workspace can be dialled, and if not, what would have to happen first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
+    /// The only state in which anything is dialled.
     Running,
+    /// On its way up.
+    Starting,
+    /// Down, and up again within seconds once it is woken.
+    Standby,
+    /// Put away: waking it takes minutes.
+    Archived,
+    /// On its way down.
+    Stopping,
+    /// It failed, and a person has to look.
+    Error,
+    /// Down, and nobody here can wake it.
     Stopped,
+}
+
+impl State {
+    /// Whether it can be woken.
+    pub fn sleeps(self) -> bool {
+        matches!(self, Self::Standby | Self::Archived)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Starting => "starting",
+            Self::Standby => "standby",
+            Self::Archived => "archived",
+            Self::Stopping => "stopping",
+            Self::Error => "error",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl FromStr for State {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "running" => Ok(Self::Running),
+            "starting" => Ok(Self::Starting),
+            "standby" => Ok(Self::Standby),
+            "archived" => Ok(Self::Archived),
+            "stopping" => Ok(Self::Stopping),
+            "error" => Ok(Self::Error),
+            "stopped" => Ok(Self::Stopped),
+            other => Err(format!(
+                "`{other}` is not a state: use `running`, `starting`, `standby`, `archived`, `stopping`, `error` or `stopped`"
+            )),
+        }
+    }
 }
 
 /// Where a workspace is, without a port.
@@ -250,6 +302,17 @@ mod tests {
             ("public", Level::Public),
         ] {
             assert_eq!((text.parse(), level.as_str()), (Ok(level), text));
+        }
+        for state in [
+            State::Running,
+            State::Starting,
+            State::Standby,
+            State::Archived,
+            State::Stopping,
+            State::Error,
+            State::Stopped,
+        ] {
+            assert_eq!(state.as_str().parse(), Ok(state));
         }
         for (text, profile) in [("localhost", Profile::Localhost), ("public", Profile::Public)] {
             assert_eq!((text.parse(), profile.as_str()), (Ok(profile), text));

@@ -47,13 +47,15 @@ fn permit(snapshot: &Snapshot, rules: &Rules, target: &Target, visitor: &Visitor
 
 /// A decision in one word.
 fn verdict(decision: &Decision) -> String {
+    let ground = |basis: &Basis| match basis {
+        Basis::Public => "public".to_owned(),
+        Basis::Owner(user) => format!("owner {user}"),
+        Basis::Shared(user) => format!("shared {user}"),
+        Basis::Token(user) => format!("token {user}"),
+    };
     match decision {
-        Decision::Permit(permit) => match permit.basis() {
-            Basis::Public => "public".to_owned(),
-            Basis::Owner(user) => format!("owner {user}"),
-            Basis::Shared(user) => format!("shared {user}"),
-            Basis::Token(user) => format!("token {user}"),
-        },
+        Decision::Permit(permit) => ground(permit.basis()),
+        Decision::Wait(waiting) => format!("wait {}", ground(&waiting.basis)),
         Decision::Challenge => "challenge".to_owned(),
         Decision::Deny(reason) => reason.as_str().to_owned(),
     }
@@ -293,8 +295,8 @@ fn a_permit_is_touched_by_its_own_facts_alone() {
 
 #[test]
 fn reasons_have_names_of_their_own() {
-    use Reason::{Expired, NoGrant, NoWorkspace, PortDenied, Stopped, Suspended, TokenScope, UnknownUser};
-    let all = [PortDenied, NoWorkspace, Stopped, NoGrant, Suspended, UnknownUser, TokenScope, Expired];
+    use Reason::{Expired, NoGrant, NoWorkspace, PortDenied, SourceStale, Stopped, Suspended, TokenScope, UnknownUser};
+    let all = [PortDenied, NoWorkspace, SourceStale, Stopped, NoGrant, Suspended, UnknownUser, TokenScope, Expired];
     let names: BTreeSet<&str> = all.iter().map(|reason| reason.as_str()).collect();
     assert_eq!(names.len(), all.len());
     assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));

@@ -17,6 +17,7 @@ struct Book {
     sessions: BTreeMap<SecretHash, HostSession>,
     tokens: BTreeMap<SecretHash, Token>,
     noticed: BTreeMap<Arc<str>, Noticed>,
+    stale: std::collections::BTreeSet<Arc<str>>,
 }
 
 impl Book {
@@ -28,6 +29,7 @@ impl Book {
             sessions: snapshot.sessions.iter().map(|(k, v)| (*k, (**v).clone())).collect(),
             tokens: snapshot.tokens.iter().map(|(k, v)| (*k, (**v).clone())).collect(),
             noticed: snapshot.noticed.iter().map(|(k, v)| (k.clone(), (**v).clone())).collect(),
+            stale: snapshot.stale.iter().cloned().collect(),
         }
     }
 
@@ -75,6 +77,8 @@ impl Book {
                 self.noticed.extend(old.with(notice, *at).map(|next| (key.clone(), next)));
             }
             Event::Noticed { .. } => {}
+            Event::Stale { source, stale: true } => drop(self.stale.insert(source.clone())),
+            Event::Stale { source, stale: false } => drop(self.stale.remove(source)),
         }
         false
     }
@@ -86,6 +90,7 @@ impl Book {
         diff.users.extend(changed(&self.users, &other.users));
         diff.secrets.extend(changed(&self.sessions, &other.sessions));
         diff.secrets.extend(changed(&self.tokens, &other.tokens));
+        diff.sources.extend(self.stale.symmetric_difference(&other.stale).cloned());
         // What goes or begins anew with its workspace is told by the workspace.
         let noticed = changed(&self.noticed, &other.noticed).into_iter();
         diff.noticed.extend(noticed.filter(|key| !diff.workspaces.contains(key)));
@@ -136,6 +141,7 @@ proptest! {
             all.workspaces.extend(diff.workspaces);
             all.users.extend(diff.users);
             all.secrets.extend(diff.secrets);
+            all.sources.extend(diff.sources);
             all.noticed.extend(diff.noticed);
             told.extend(conflicts);
         }
@@ -156,6 +162,7 @@ proptest! {
             .chain(book.users.into_values().map(|user| Event::User(Arc::new(user))))
             .chain(book.sessions.into_values().map(|session| Event::Session(Arc::new(session))))
             .chain(book.tokens.into_values().map(|token| Event::Token(Arc::new(token))))
+            .chain(book.stale.into_iter().map(|source| Event::Stale { source, stale: true }))
             .chain(notices.into_iter())
             .collect();
         prop_assert_eq!(built(facts), grown);

@@ -73,7 +73,7 @@ proptest! {
                         prop_assert!(permit.basis != Basis::Public || new.basis == Basis::Public);
                     }
                     Decision::Permit(_) => {}
-                    Decision::Challenge | Decision::Deny(_) => prop_assert!(!holds, "{:?}", permit),
+                    Decision::Wait(_) | Decision::Challenge | Decision::Deny(_) => prop_assert!(!holds, "{:?}", permit),
                 }
             }
             open.retain(|permit| permit.still_holds(&next, &rules, NOW));

@@ -39,6 +39,7 @@ enum Standing {
 enum Place {
     Running,
     Stopped,
+    Asleep,
     Absent,
     Ownerless,
 }
@@ -128,6 +129,7 @@ impl Cell {
             matches!(self.credential, Credential::Nothing | Credential::SessionOfOtherHost | Credential::SessionOver);
         let no = |reason: &str| if stranger { "challenge".to_owned() } else { reason.to_owned() };
         let stopped = self.place == Place::Stopped;
+        let asleep = self.place == Place::Asleep;
         if self.port == 22 {
             return no("port-denied");
         }
@@ -135,7 +137,11 @@ impl Cell {
             return no("no-workspace");
         }
         if self.in_force() == "public" {
-            return if stopped { no("stopped") } else { "public".to_owned() };
+            return match self.place {
+                Place::Stopped => no("stopped"),
+                Place::Asleep => no("wait public"),
+                Place::Running | Place::Ownerless | Place::Absent => "public".to_owned(),
+            };
         }
         let by_token = match self.credential {
             Credential::Nothing | Credential::SessionOfOtherHost | Credential::SessionOver => return no(""),
@@ -147,6 +153,8 @@ impl Cell {
         match self.person_may() {
             Err(reason) => no(reason),
             Ok(_) if stopped => no("stopped"),
+            Ok(_) if asleep && by_token => format!("wait token {}", self.person),
+            Ok(grounds) if asleep => format!("wait {grounds} {}", self.person),
             Ok(_) if by_token => format!("token {}", self.person),
             Ok(grounds) => format!("{grounds} {}", self.person),
         }
@@ -156,6 +164,7 @@ impl Cell {
         let a = match self.place {
             Place::Running => Some(workspace("a", Some("ann"))),
             Place::Stopped => Some(Workspace { state: State::Stopped, ..workspace("a", Some("ann")) }),
+            Place::Asleep => Some(Workspace { state: State::Standby, ..workspace("a", Some("ann")) }),
             Place::Ownerless => Some(workspace("a", None)),
             Place::Absent => None,
         };
@@ -175,7 +184,7 @@ fn every_cell(mut visit: impl FnMut(&Cell, &Snapshot, &Rules)) -> usize {
     let mut count = 0;
     for row in rows {
         for port in PORTS {
-            for place in [Place::Running, Place::Stopped, Place::Absent, Place::Ownerless] {
+            for place in [Place::Running, Place::Stopped, Place::Asleep, Place::Absent, Place::Ownerless] {
                 for standing in [Standing::Good, Standing::Suspended, Standing::Unknown] {
                     let mut cell = Cell {
                         row,
@@ -210,7 +219,7 @@ fn every_decision_is_the_tables() {
         let decision = decide(snapshot, rules, &target("a", cell.port), &cell.visitor(), 50);
         assert_eq!(verdict(&decision), cell.wanted(), "{cell:?}");
     });
-    assert_eq!(count, 9 * 3 * 4 * 3 * 4 * 3 * 8);
+    assert_eq!(count, 9 * 3 * 5 * 3 * 4 * 3 * 8);
 }
 
 #[test]
