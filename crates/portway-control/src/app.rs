@@ -17,6 +17,7 @@ use portway_sources::publisher::Changes;
 use portway_sources::{Audit, Publisher, Store, StoreError};
 
 use crate::Settings;
+use crate::external::{External, Known};
 use crate::limiter::{Limiter, network};
 use crate::password::Passwords;
 use crate::reply::Refusal;
@@ -36,6 +37,8 @@ const DENIALS: usize = 60;
 /// Shared by all handlers.
 pub(crate) struct App {
     pub(crate) settings: Settings,
+    /// The control plane whose logins are ours, where there is one.
+    pub(crate) external: Option<External>,
     pub(crate) store: Store,
     pub(crate) publisher: Publisher,
     pub(crate) passwords: Passwords,
@@ -66,6 +69,8 @@ pub(crate) struct At(pub(crate) Target);
 #[derive(Clone, Debug)]
 pub(crate) struct Login {
     pub(crate) user: UserId,
+    /// What people call them, where that is not the id.
+    pub(crate) name: Option<String>,
     pub(crate) hash: SecretHash,
 }
 
@@ -101,9 +106,10 @@ pub(crate) fn fresh_secret() -> Result<Secret, Refusal> {
 }
 
 impl App {
-    pub(crate) fn new(settings: Settings, store: Store, publisher: Publisher) -> Self {
+    pub(crate) fn new(settings: Settings, external: Option<External>, store: Store, publisher: Publisher) -> Self {
         Self {
             settings,
+            external,
             store,
             publisher,
             passwords: Passwords::new(),
@@ -125,11 +131,17 @@ impl App {
         format!("{}{path}", self.settings.names.control.origin())
     }
 
-    /// Who is logged in. The login cookie is the only thing read.
+    /// Who is logged in. The login cookie, ours or the control plane's, is the only thing read.
     pub(crate) async fn login(&self, headers: &HeaderMap) -> Result<Option<Login>, Refusal> {
+        if let Some(external) = &self.external {
+            return Ok(match external.login(self, headers).await? {
+                Known::Somebody(login) => Some(login),
+                Known::Ended | Known::Nobody => None,
+            });
+        }
         let Carried::One(secret) = carried(headers, cookie::LOGIN) else { return Ok(None) };
         let hash = secret.hash();
-        Ok(self.store.login(&hash).await?.map(|row| Login { user: row.user, hash }))
+        Ok(self.store.login(&hash).await?.map(|row| Login { user: row.user, name: None, hash }))
     }
 
     /// Changes the store and makes that true for the data plane before anybody is told of it. It goes on to its end even

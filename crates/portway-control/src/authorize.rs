@@ -9,7 +9,7 @@ use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::{Extension, Form};
 use http::{HeaderMap, StatusCode};
-use portway_core::access::{self, Basis};
+use portway_core::access::{self, Basis, Reason};
 use portway_core::secret::Secret;
 use portway_core::ticket::Ticket;
 
@@ -99,6 +99,7 @@ async fn decide(app: &App, me: &Login, ask: &Checked, peer: Peer) -> Result<Basi
     let decision = access::user_may(&app.world(), &app.settings.rules, &ask.target, &me.user);
     let reason = match decision {
         Ok(basis) => return Ok(basis),
+        Err(Reason::SourceStale) => return Err(Refusal::unavailable()),
         Err(reason) => reason,
     };
     app.audit("authorize.denied", Some(&me.user), Some(&ask.target.host), peer, reason.as_str()).await;
@@ -142,7 +143,7 @@ fn consent_page(app: &App, me: &Login, ask: &Checked) -> Answer {
     page(
         StatusCode::OK,
         &ConsentPage {
-            user: &me.user,
+            user: me.name.as_deref().unwrap_or(&me.user),
             owner: workspace.and_then(|workspace| workspace.owner.as_deref()),
             workspace: workspace.map_or(ask.target.workspace.as_str(), |workspace| &workspace.id),
             port: ask.target.port,

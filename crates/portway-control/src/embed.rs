@@ -123,7 +123,7 @@ async fn who(app: &App, headers: &HeaderMap, target: &Target) -> Result<Option<L
         world.session(&secret.hash()).filter(|session| *session.host == *target.host && now() < session.expires_at);
     let Some(session) = session else { return Ok(None) };
     let login = app.store.login_of_session(&session.hash).await?;
-    Ok(login.map(|hash| Login { user: session.user.clone(), hash }))
+    Ok(login.map(|hash| Login { user: session.user.clone(), name: None, hash }))
 }
 
 /// Through the ordinary login, and back here.

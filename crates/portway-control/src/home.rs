@@ -243,12 +243,13 @@ async fn show(app: &App, me: &Login, status: StatusCode, notice: Option<Notice>,
     let world = app.world();
     let lens = app.lens(&world);
     let home = HomePage {
-        user: &me.user,
+        user: me.name.as_deref().unwrap_or(&me.user),
         notice,
         workspaces: &lens.workspaces(&me.user),
         shared: &lens.shared_with(&me.user),
         tokens: &tokens::list(app, &me.user).await?,
         new_token,
+        own_logins: app.external.is_none(),
         has_password: app.store.user(&me.user).await?.is_some_and(|row| row.password.is_some()),
     };
     page(status, &home)

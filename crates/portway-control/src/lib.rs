@@ -11,6 +11,7 @@ mod authorize;
 mod callback;
 mod chain;
 mod embed;
+pub mod external;
 mod guard;
 mod home;
 mod join;
@@ -22,9 +23,11 @@ mod paths;
 mod ports;
 mod reply;
 mod routes;
+pub mod seal;
 mod siblings;
 mod tokens;
 mod view;
+pub mod wake;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -43,6 +46,7 @@ use portway_sources::{Publisher, Store, StoreError};
 use tower::ServiceExt as _;
 
 use crate::app::{App, At, Carried, Peer, carried};
+use crate::external::External;
 use crate::guard::Refused;
 use crate::reply::Refusal;
 
@@ -86,10 +90,20 @@ pub enum LoginLinkError {
 }
 
 impl Control {
+    /// With users and passwords of its own.
     pub fn new(settings: Settings, store: Store, publisher: Publisher) -> Self {
+        Self::with(settings, None, store, publisher)
+    }
+
+    /// With the logins of a control plane.
+    pub fn beside(settings: Settings, external: External, store: Store, publisher: Publisher) -> Self {
+        Self::with(settings, Some(external), store, publisher)
+    }
+
+    fn with(settings: Settings, external: Option<External>, store: Store, publisher: Publisher) -> Self {
         let session_lifetime_s = settings.session_lifetime_s.min(SESSION_LIFETIME_MAX_S);
         let settings = Settings { session_lifetime_s, ..settings };
-        let app = Arc::new(App::new(settings, store, publisher));
+        let app = Arc::new(App::new(settings, external, store, publisher));
         Self { control: routes::control(app.clone()), workspace: routes::workspace(app.clone()), app }
     }
 

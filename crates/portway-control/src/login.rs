@@ -8,7 +8,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::{Extension, Form};
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use portway_core::cookie;
 use portway_core::host::Names;
 use portway_core::secret::Secret;
@@ -18,7 +18,8 @@ use serde::Deserialize;
 use crate::LoginLinkError;
 use crate::app::{App, Carried, Peer, carried, fresh_secret};
 use crate::ask::{self, Ask};
-use crate::pages::{LinkPage, LoginPage, Onward};
+use crate::external::{External, Known};
+use crate::pages::{ElsewherePage, LinkPage, LoginPage, Onward};
 use crate::reply::{Answer, Refusal, because, page, see_other, set_cookie};
 
 /// How long a one-time link may be used, in seconds.
@@ -43,10 +44,34 @@ pub(crate) async fn form(
 ) -> Answer {
     let next = next.map(|Query(next)| next.next).unwrap_or_default();
     let next = checked_next(&next);
+    if let Some(external) = &app.external {
+        return elsewhere(&app, external, &headers, next).await;
+    }
     if app.login(&headers).await?.is_some() {
         return see_other(&app.url(next), "logged-in");
     }
     show_form(&app, StatusCode::OK, "", next, None)
+}
+
+/// The way to the control plane's login page, and back.
+async fn elsewhere(app: &App, external: &External, headers: &HeaderMap, next: &str) -> Answer {
+    let ended = match external.login(app, headers).await? {
+        Known::Somebody(_) => return see_other(&app.url(next), "logged-in"),
+        Known::Ended => true,
+        Known::Nobody => false,
+    };
+    if let Some(parameter) = &external.return_parameter {
+        let mark = if external.login_page.contains('?') { '&' } else { '?' };
+        let to = format!("{}{mark}{parameter}={}", external.login_page, ask::encode(&app.url(next)));
+        return see_other(&to, "log-in");
+    }
+    let towards = towards(&app.settings.names, next);
+    let shown = ElsewherePage { login_page: &external.login_page, next, towards: towards.as_deref(), ended };
+    let mut response = page(StatusCode::OK, &shown)?;
+    // The tab of the login page is closed when it has done its work, so the two must know each other.
+    let opener = header::HeaderName::from_static("cross-origin-opener-policy");
+    response.headers_mut().insert(opener, HeaderValue::from_static("same-origin-allow-popups"));
+    Ok(response)
 }
 
 #[derive(Deserialize)]

@@ -9,11 +9,25 @@ use crate::view::{SharedPort, TokenView, WorkspaceView};
 pub(crate) const STYLE: &str = include_str!("../templates/style.css");
 
 /// Keeps the fragment of the address that a visit is for (RFC 3986 3.5): browsers carry it over redirects, but neither over a
-/// form nor over a refresh.
+/// form nor over a refresh. And goes on as soon as somebody has logged in elsewhere, closing the tab that was opened for it.
 pub(crate) const SCRIPT: &str = r#"
 for (const form of document.forms) form.action += location.hash;
 const onward = document.getElementById("onward");
 if (onward) location.replace(onward.href + location.hash);
+const wait = document.getElementById("wait"), login = document.getElementById("login");
+let tab = null, pause = 500;
+const look = () => fetch("/.portway/api/v1/me", { cache: "no-store" }).then((answer) => {
+  if (!answer.ok) return again();
+  if (tab) tab.close();
+  location.replace(wait.href + location.hash);
+}, again);
+const again = () => setTimeout(look, pause = Math.min(pause * 1.1, 5000));
+if (login) login.addEventListener("click", (event) => {
+  tab = open(login.href, login.target);
+  if (tab) event.preventDefault();
+  pause = 500;
+});
+if (wait) again();
 "#;
 
 /// A refusal, or any other page that only says something.
@@ -61,6 +75,17 @@ pub(crate) struct LoginPage<'a> {
     pub(crate) error: Option<&'a str>,
 }
 
+/// Where logins are the control plane's.
+#[derive(Template)]
+#[template(path = "elsewhere.html")]
+pub(crate) struct ElsewherePage<'a> {
+    pub(crate) login_page: &'a str,
+    pub(crate) next: &'a str,
+    pub(crate) towards: Option<&'a str>,
+    /// The browser holds a session that no longer is one.
+    pub(crate) ended: bool,
+}
+
 #[derive(Template)]
 #[template(path = "link.html")]
 pub(crate) struct LinkPage<'a> {
@@ -89,6 +114,8 @@ pub(crate) struct HomePage<'a> {
     pub(crate) tokens: &'a [TokenView],
     /// The text of a token just made: shown this once.
     pub(crate) new_token: Option<&'a str>,
+    /// Whether passwords are Portway's own.
+    pub(crate) own_logins: bool,
     pub(crate) has_password: bool,
 }
 

@@ -18,12 +18,18 @@ pub(crate) fn control(app: Arc<App>) -> Router {
         .route("/workspaces/{id}/ports/{port}", get(api::port).put(api::put_port).delete(api::delete_port))
         .route("/tokens", get(api::tokens).post(api::post_token))
         .route("/tokens/{id}", delete(api::delete_token));
+    // Where logins are the control plane's, there are no passwords and no links of ours.
+    let own = Router::new()
+        .route("/.portway/login", post(login::attempt))
+        .route("/.portway/link/{secret}", get(login::link).post(login::take_link))
+        .route("/.portway/password", post(home::password));
+    let own = if app.external.is_none() { own } else { Router::new() };
     Router::new()
+        .merge(own)
         .route("/", get(to_home))
         .route("/.portway", get(to_home))
         .route("/.portway/", get(home::home))
-        .route("/.portway/login", get(login::form).post(login::attempt))
-        .route("/.portway/link/{secret}", get(login::link).post(login::take_link))
+        .route("/.portway/login", get(login::form))
         .route("/.portway/logout", post(login::logout))
         .route("/.portway/authorize", get(authorize::authorize))
         .route("/.portway/consent", post(authorize::consent))
@@ -31,7 +37,6 @@ pub(crate) fn control(app: Arc<App>) -> Router {
         .route("/.portway/ports", post(home::ports))
         .route("/.portway/tokens", post(home::create_token))
         .route("/.portway/tokens/revoke", post(home::revoke_token))
-        .route("/.portway/password", post(home::password))
         .route("/w/{*rest}", get(paths::proxied))
         .nest("/.portway/api/v1", api)
         .fallback(nowhere)

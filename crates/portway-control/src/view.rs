@@ -15,7 +15,11 @@ use serde::Serialize;
 pub(crate) struct WorkspaceView {
     /// The id as its source spells it.
     pub(crate) id: String,
+    /// What people call it: its name, or its id.
+    pub(crate) name: String,
     pub(crate) running: bool,
+    /// `running`, `starting`, `standby`, `archived`, `stopping`, `error` or `stopped`.
+    pub(crate) state: &'static str,
     /// Where its default port is; `None` where DNS cannot carry the name.
     pub(crate) url: Option<String>,
     pub(crate) ports: Vec<PortView>,
@@ -91,7 +95,9 @@ impl Lens<'_> {
         let ports = table.into_iter().flat_map(|table| table.iter());
         WorkspaceView {
             id: workspace.id.to_string(),
+            name: workspace.name.as_ref().unwrap_or(&workspace.id).to_string(),
             running: workspace.state == State::Running,
+            state: workspace.state.as_str(),
             url: self.names.url(0, &workspace.key, PortForm::Default).ok(),
             ports: ports.map(|(port, policy)| self.port(workspace, *port, policy)).collect(),
         }

@@ -20,6 +20,8 @@ pub enum ControlCall {
     Request(Box<ControlRequest>),
     /// The addresses of a DNS name.
     Resolve { name: String, answer: oneshot::Sender<Vec<IpAddr>> },
+    /// Wake a workspace, on behalf of the login behind this session.
+    Wake { workspace: Arc<str>, session: SecretHash, answer: oneshot::Sender<Woken> },
     /// A token was used, for its owner's list.
     TokenUsed(SecretHash),
     /// Something noticed of a workspace, for every core to know.
@@ -35,6 +37,19 @@ pub struct ControlRequest {
     pub place: Place,
     pub peer: IpAddr,
     pub answer: oneshot::Sender<http::Response<Bytes>>,
+}
+
+/// What came of waking a workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// It is on its way.
+    Starting,
+    /// The person runs as many as they may.
+    Limit,
+    /// Nobody here can wake workspaces.
+    Nobody,
+    /// The control plane said no, or nothing.
+    Failed,
 }
 
 /// A handle on the control runtime.
@@ -75,6 +90,15 @@ impl Control {
             return Vec::new();
         }
         addresses.await.unwrap_or_default()
+    }
+
+    /// Wakes a workspace.
+    pub async fn wake(&self, workspace: Arc<str>, session: SecretHash) -> Woken {
+        let (answer, woken) = oneshot::channel();
+        if self.0.try_send(ControlCall::Wake { workspace, session, answer }).is_err() {
+            return Woken::Failed;
+        }
+        woken.await.unwrap_or(Woken::Failed)
     }
 
     /// Notes the use of a token; lost where nobody takes it.

@@ -16,6 +16,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::control::Control;
 use crate::directory::Directory;
+use crate::http::edge::Busy;
 use crate::leases::Leases;
 use crate::ledger::Ledger;
 use crate::settings::Shared;
@@ -49,6 +50,8 @@ pub struct Core {
     /// Notices of this second.
     pub notices: Cell<(Timestamp, u32)>,
     pub ledger: Ledger,
+    /// Requests that wait for their workspace to start.
+    pub held: Busy,
     /// True once the gateway is leaving: finish what is under way and take nothing new.
     pub draining: watch::Receiver<bool>,
 }

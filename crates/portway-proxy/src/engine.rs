@@ -187,6 +187,7 @@ impl Seat {
             tokens: RefCell::default(),
             repaired: RefCell::default(),
             notices: Cell::default(),
+            held: edge::Busy::default(),
             ledger: Ledger::new(self.control.clone(), self.log),
             draining: self.draining.clone(),
         });

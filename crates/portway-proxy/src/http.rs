@@ -10,6 +10,7 @@ mod frames;
 pub mod h1;
 pub mod h2;
 pub mod route;
+mod wake;
 mod websocket;
 
 /// The one path prefix on workspace hosts that is ours.

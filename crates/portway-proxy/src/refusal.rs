@@ -12,6 +12,8 @@ use portway_core::browser::{Once, is_navigation};
 use portway_http1::{Name, Reject, RequestHead};
 
 use self::flags::Flag;
+use portway_core::workspace::State;
+
 use crate::http::answer::Answer;
 use crate::upstream::DialError;
 
@@ -44,6 +46,12 @@ pub(crate) enum Refusal {
     UpstreamTimeout(u16),
     /// What allowed the request ended while it was under way; the next one is told what holds now.
     Revoked,
+    /// The workspace is not running; `true` for its owner.
+    Asleep(State, bool),
+    /// The owner runs as many workspaces as the control plane lets them.
+    RunningLimit,
+    /// The control plane did not wake the workspace.
+    WakeFailed,
     /// The control runtime does not answer.
     Unavailable,
 }
@@ -73,11 +81,12 @@ impl Form {
 struct Page<'a> {
     title: &'a str,
     text: &'a str,
-    /// The port to wait for; the page reloads when it opens.
-    port: Option<u16>,
+    /// What is waited for, in words; the page reloads when it is there.
+    wait: Option<&'a str>,
     /// What makes a server listen where the gateway can reach it.
     flags: &'a [Flag],
-    login: Option<&'a str>,
+    /// Words and target of a link.
+    link: Option<(&'a str, &'a str)>,
     reason: &'a str,
 }
 
@@ -99,17 +108,22 @@ impl Refusal {
             Self::BadUpstream(_) => (502, "bad-upstream"),
             Self::UpstreamTimeout(_) => (504, "upstream-timeout"),
             Self::Revoked => (503, "revoked"),
+            Self::Asleep(state, _) => (503, asleep_word(*state)),
+            Self::RunningLimit => (429, "workspace-limit"),
+            Self::WakeFailed => (503, "wake-failed"),
             Self::Unavailable => (503, "unavailable"),
         }
     }
 
-    /// The whole answer. `login` is where a person can log in, for those who are not.
-    pub(crate) fn answer(&self, form: Form, login: Option<&str>) -> Answer {
+    /// The whole answer. `link` is where a person can go from here, where this refusal has words for it.
+    pub(crate) fn answer(&self, form: Form, link: Option<&str>) -> Answer {
         let (status, reason) = self.kind();
         let (title, text) = self.words();
         let answer = Answer::new(status, reason).field("X-Content-Type-Options", "nosniff");
         let answer = match self {
-            Self::Revoked | Self::Unavailable => answer.field("Retry-After", "1"),
+            Self::Revoked | Self::Asleep(State::Starting | State::Stopping, _) | Self::Unavailable => {
+                answer.field("Retry-After", "1")
+            }
             Self::Method => answer.field("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
             _ => answer,
         };
@@ -119,16 +133,19 @@ impl Refusal {
                 answer.body("application/json", body)
             }
             Form::Page => {
-                let port = match self {
-                    Self::Dial(_, port, _) => Some(*port),
+                let wait = match self {
+                    Self::Dial(..) => Some("Waiting for the port. This page reloads by itself when it opens."),
+                    Self::Asleep(State::Starting | State::Stopping, _) => {
+                        Some("Waiting for the workspace. This page goes on by itself.")
+                    }
                     _ => None,
                 };
-                let login = if matches!(self, Self::Unauthenticated) { login } else { None };
+                let link = link.and_then(|to| Some((self.link_words()?, to)));
                 let flags = match self {
                     Self::Dial(DialError::Closed, port, false) => flags::for_port(*port),
                     _ => Vec::new(),
                 };
-                let page = Page { title: &title, text: &text, port, flags: &flags, login, reason };
+                let page = Page { title: &title, text: &text, wait, flags: &flags, link, reason };
                 // A template over plain strings cannot fail; if it ever does, the text alone says what matters.
                 let html = page.render().unwrap_or_else(|_| text.clone());
                 answer
@@ -136,6 +153,16 @@ impl Refusal {
                     .field("Referrer-Policy", "no-referrer")
                     .body("text/html; charset=utf-8", html)
             }
+        }
+    }
+
+    /// What the link of this refusal says; most have none.
+    fn link_words(&self) -> Option<&'static str> {
+        match self {
+            Self::Unauthenticated => Some("Log in"),
+            Self::Asleep(State::Error, _) | Self::RunningLimit | Self::WakeFailed => Some("Your workspaces"),
+            Self::Dial(DialError::Closed, _, false) => Some("Open the IDE"),
+            _ => None,
         }
     }
 
@@ -181,11 +208,51 @@ impl Refusal {
                 "Interrupted",
                 "Access to this port, or the workspace itself, changed while this request was under way. Try again: the next answer says what holds now.",
             ),
+            Self::Asleep(state, owner) => asleep_words(*state, *owner),
+            Self::RunningLimit => (
+                "You run as many workspaces as you may",
+                "This workspace was not started, because others of yours run already. Stop one of them, then open this address again.",
+            ),
+            Self::WakeFailed => (
+                "This workspace could not be started",
+                "The control plane did not start it, or your login there has ended. Try again, or start it from your workspaces.",
+            ),
             Self::Unavailable => {
                 ("Not available right now", "The gateway is starting, stopping or overloaded. Try again in a moment.")
             }
         };
         (title.into(), text.into())
+    }
+}
+
+fn asleep_word(state: State) -> &'static str {
+    match state {
+        State::Running | State::Starting => "workspace-starting",
+        State::Standby | State::Archived | State::Stopped => "workspace-asleep",
+        State::Stopping => "workspace-stopping",
+        State::Error => "workspace-error",
+    }
+}
+
+fn asleep_words(state: State, owner: bool) -> (&'static str, &'static str) {
+    match (state, owner) {
+        (State::Running | State::Starting, _) => (
+            "The workspace is starting",
+            "It takes seconds, or minutes if it was put away. A server on this port has to be started once it is up.",
+        ),
+        (State::Standby | State::Archived | State::Stopped, true) => (
+            "The workspace is asleep",
+            "Opening an address of it in a browser tab starts it; programs and pages that were left open do not.",
+        ),
+        (State::Standby | State::Archived | State::Stopped, false) => {
+            ("The workspace is asleep", "Its owner can start it. Ask them to, then open this address again.")
+        }
+        (State::Stopping, _) => ("The workspace is stopping", "Once it has stopped, this page tries to open it again."),
+        (State::Error, true) => (
+            "The workspace has failed",
+            "It did not start, and somebody has to look at it. Your workspaces say what went wrong.",
+        ),
+        (State::Error, false) => ("The workspace has failed", "It did not start. Its owner can see what went wrong."),
     }
 }
 
@@ -217,7 +284,7 @@ fn dial_words(error: DialError, port: u16, here: bool) -> (String, String) {
 /// The hash is that of the page's one script; a test computes it again.
 const CSP: &str = concat!(
     "default-src 'none'; style-src 'unsafe-inline'; script-src '",
-    "sha256-hwTLEGuR7XQ6XlKjH+i1hQPMslrljPFOndpHu0o/5xY=",
+    "sha256-/Kz0oQSzuIrtOIdE+Bm/J2MuZa+0CzBOlTbL/1ZxA2s=",
     "'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 );
 

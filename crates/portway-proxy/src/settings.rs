@@ -22,6 +22,10 @@ pub struct Settings {
     /// The port on which each workspace runs an IDE of code-server's kind that carries connections to ports which only
     /// listen on its loopback; `None` where that is not wanted.
     pub ide: Option<u16>,
+    /// Where a workspace's IDE is, `{workspace}` standing for its id; `None` for its default port.
+    pub ide_page: Option<String>,
+    /// How long a request that is no navigation waits for its workspace to start.
+    pub hold: Duration,
     /// Answer plain HTTP with a redirect to the public https origin instead of serving it.
     pub redirect_to_https: bool,
     /// `Strict-Transport-Security: max-age=…` on TLS answers, in seconds; 0 for none.

@@ -4,15 +4,20 @@
 //! here knows a socket, a request or a page: this crate's words are rows, files and snapshots.
 //!
 //! Reading order: [`publisher`] (one change, one way), [`store`] (Portway's own state in SQLite), [mod@file] (the static
-//! workspace file), [`watch`] (what keeps the directory up with both).
+//! workspace file), [`database`] (a control plane's PostgreSQL), [`watch`] (what keeps the directory up with both).
 
+pub mod database;
 pub mod file;
 pub mod publisher;
 pub mod store;
 pub mod watch;
 
+pub use database::sessions::{ControlSession, SessionSource};
+pub use database::workspaces::{AddressTemplate, DATABASE_SOURCE, DatabaseSource, Freshness, WorkspaceQuery};
+pub use database::{Database, DatabaseError, check as database_check};
 pub use file::{FILE_SOURCE, FileError, read_file};
 pub use publisher::{Changes, Publisher};
+pub use store::adopted::{Adopted, NewAdopted};
 pub use store::audit::{Audit, AuditRow};
 pub use store::logins::LoginRow;
 pub use store::ports::PortChange;

@@ -15,6 +15,7 @@ use portway_core::Timestamp;
 use portway_core::secret::SecretHash;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
+pub mod adopted;
 pub mod audit;
 pub mod listing;
 pub mod logins;
@@ -35,7 +36,8 @@ const FILE_NAME: &str = "portway.db";
 /// How long a change waits for another process that is writing.
 const BUSY: Duration = Duration::from_secs(5);
 /// Schema steps; step N ends by setting `user_version` to N. A step that has been released is never edited.
-const STEPS: [&str; 2] = [include_str!("store/schema-1.sql"), include_str!("store/schema-2.sql")];
+const STEPS: [&str; 3] =
+    [include_str!("store/schema-1.sql"), include_str!("store/schema-2.sql"), include_str!("store/schema-3.sql")];
 /// No lifetime is longer than a century; keeps sums of times inside SQLite's integers.
 const LIFETIME_MAX: u64 = 100 * 366 * 24 * 3600;
 

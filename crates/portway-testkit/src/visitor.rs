@@ -84,6 +84,11 @@ impl Visitor {
         self.cookies(parse(url).host)
     }
 
+    /// Keeps a cookie as if `host` had set it.
+    pub fn keep(&mut self, host: &str, name: &str, value: &str) {
+        self.jar.entry(host.to_owned()).or_default().insert(name.to_owned(), value.to_owned());
+    }
+
     /// The `Cookie` value for a host; empty without any.
     #[must_use]
     pub fn cookies(&self, host: &str) -> String {

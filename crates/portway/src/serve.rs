@@ -3,6 +3,7 @@
 //!
 //! This is composition. It knows every crate, and no rule of any of them.
 
+mod beside;
 mod control;
 mod listen;
 mod logs;
@@ -12,6 +13,7 @@ mod welcome;
 use std::future::pending;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use portway_control::{Control as ControlHost, Settings as ControlSettings};
 use portway_core::dial::DialRules;
@@ -30,6 +32,7 @@ use crate::config::Settings;
 use crate::demo;
 use crate::output::Failure;
 use crate::running::{Claim, Running};
+use crate::serve::beside::Beside;
 
 /// Every socket of the gateway, bound.
 struct Bound {
@@ -72,6 +75,7 @@ pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failu
     let publisher = Publisher::new();
     welcome::prepare(&settings, &store, sample_ports).await?;
     load(&settings, &names, &store, &publisher).await?;
+    let beside = Beside::prepare(&settings, &names, &publisher).await?;
     let sample_workspace = if with_demo { Some(demo::workspace::find(&publisher.current())?) } else { None };
 
     let metrics = ops::recorder()?;
@@ -90,23 +94,25 @@ pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failu
     })
     .map_err(|error| Failure::failed(format!("cannot start the engine: {error}")))?;
 
-    let host = ControlHost::new(
-        ControlSettings {
-            names: names.clone(),
-            rules: settings.rules.clone(),
-            login_lifetime_s: settings.login_lifetime.as_secs(),
-            session_lifetime_s: settings.session_lifetime.as_secs(),
-        },
-        store.clone(),
-        publisher.clone(),
-    );
-    tokio::spawn(control::answer(calls, host, store.clone(), publisher.clone(), writer.clone()));
+    let control_settings = ControlSettings {
+        names: names.clone(),
+        rules: settings.rules.clone(),
+        login_lifetime_s: settings.login_lifetime.as_secs(),
+        session_lifetime_s: settings.session_lifetime.as_secs(),
+    };
+    let host = match beside.external.clone() {
+        Some(external) => ControlHost::beside(control_settings, external, store.clone(), publisher.clone()),
+        None => ControlHost::new(control_settings, store.clone(), publisher.clone()),
+    };
+    let waker = beside.waker(&settings, &store);
+    tokio::spawn(control::answer(calls, host, store.clone(), publisher.clone(), writer.clone(), waker));
     tokio::spawn(watch_store(store.clone(), publisher.clone(), pending()));
+    let ready = ops::Readiness::default();
+    beside.follow(&store, &publisher, &ready);
     if let Some(path) = settings.workspaces_file.clone() {
-        tokio::spawn(watch_file(path, Arc::new(names.clone()), publisher, pending()));
+        tokio::spawn(watch_file(path, Arc::new(names.clone()), publisher.clone(), pending()));
     }
     let demo = sample.map(demo::Bound::start).transpose()?;
-    let ready = ops::Readiness::default();
     ops::serve(bound.ops, ready.clone(), metrics)?;
 
     let running = Running::new(&names, bound.ops_at, bound.plain_at.clone(), bound.tls_at.clone());
@@ -214,7 +220,9 @@ fn proxy_settings(settings: &Settings, names: &Names, bound: &Bound) -> ProxySet
         },
         embed: settings.embed.clone(),
         ide: settings.ide,
-        control_cookie: None,
+        control_cookie: settings.control_plane.sessions.as_ref().map(|sessions| sessions.cookie.clone()),
+        ide_page: settings.ide_page(names),
+        hold: settings.control_plane.wake.as_ref().map_or(Duration::ZERO, |wake| wake.hold),
         redirect_to_https: settings.tls.as_ref().is_some_and(|tls| tls.redirect),
         hsts: settings.tls.as_ref().and_then(|tls| tls.hsts).map_or(0, |age| age.as_secs()),
         connections: limits.connections,

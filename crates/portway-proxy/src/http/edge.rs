@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use portway_core::host::Place;
+use portway_core::host::{Place, PortForm};
 use portway_core::workspace::Address;
 use portway_http1::RequestHead;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -107,6 +107,21 @@ pub async fn probe(core: &Core, lease: &Lease) -> Answer {
         Err(error) => Refusal::Dial(error, permit.port(), permit.workspace().address == Address::Loopback)
             .answer(Form::Json, None),
     }
+}
+
+/// What a visitor with a permit is told where nothing came of it; of a closed port with the way to the IDE, where one starts
+/// what is missing.
+pub(crate) fn refused(core: &Core, head: &RequestHead, lease: &Lease, refusal: &Refusal) -> Answer {
+    let permit = lease.permit();
+    let (names, target) = (&core.settings.names, permit.target());
+    let ide = match &core.settings.ide_page {
+        Some(page) => Some(page.replace("{workspace}", &permit.workspace().id)),
+        None => names.url(target.domain, &target.workspace, PortForm::Default).ok().filter(|url| {
+            // Not from the IDE's own port to itself.
+            *url != format!("{}/", names.origin(target))
+        }),
+    };
+    refusal.answer(Form::of(head, head.upgrade_websocket()), ide.as_deref())
 }
 
 /// The fields that every answer of ours carries, whatever it says.

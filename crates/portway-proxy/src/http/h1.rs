@@ -20,8 +20,8 @@ use self::visitor::Visitor;
 use super::answer::Answer;
 use super::challenge::tell_missed;
 use super::edit::Edit;
-use super::route::{Route, route};
-use super::{cors, edge, frames};
+use super::route::Route;
+use super::{cors, edge, frames, wake};
 use crate::control::BODY_MAX;
 use crate::core::{Core, Visit};
 use crate::io::Duplex;
@@ -108,7 +108,7 @@ async fn serve_one(core: &Rc<Core>, visit: &Visit, visitor: &Visitor, head: &Req
     let tunnels = head.method() == b"CONNECT" || head.upgrade_websocket();
     let keep = head.keep_alive() && !tunnels && !core.is_draining();
     let has_body = head.framing() != Framing::None;
-    match route(core, visit, head) {
+    match wake::arrive(core, visit, head).await {
         Route::Answer(answer) => own_answer(core, visit, visitor, head, record, answer, keep && !has_body).await,
         Route::Missed(answer, target) => {
             tell_missed(core, &target).await;
@@ -156,7 +156,6 @@ async fn relay(
     keep: bool,
 ) -> Next {
     record.permitted(lease.permit());
-    let websocket = head.upgrade_websocket();
     let edit = Edit::new(&core.settings, visit, head, lease.permit());
     let mut body = Body::new(visitor, head.framing());
     let mut responder = Response::new(visitor, head, !keep);
@@ -174,7 +173,7 @@ async fn relay(
             upgrade::switch(visitor, head, &edit, &lease, record, *connection, &response).await
         }
         Ended::Refused(refusal) => {
-            let answer = refusal.answer(Form::of(head, websocket), None);
+            let answer = edge::refused(core, head, &lease, &refusal);
             // What is left of the request body is not waited for.
             own_answer(core, visit, visitor, head, record, answer, keep && head.framing() == Framing::None).await
         }

@@ -27,9 +27,9 @@ use super::answer::Answer;
 use super::challenge::tell_missed;
 use super::edge::{self, Busy};
 use super::edit::Edit;
-use super::route::{Route, route};
+use super::route::Route;
 use super::websocket;
-use super::{cors, frames};
+use super::{cors, frames, wake};
 use crate::control::BODY_MAX;
 use crate::core::{Core, Visit};
 use crate::leases::Lease;
@@ -125,7 +125,7 @@ async fn stream(core: &Rc<Core>, visit: &Visit, request: http::Request<RecvStrea
         }
     };
     let record = core.ledger.open(visit, &head);
-    match route(core, visit, &head) {
+    match wake::arrive(core, visit, &head).await {
         Route::Answer(answer) => own_answer(core, visit, &head, record, respond, answer).await,
         Route::Missed(answer, target) => {
             tell_missed(core, &target).await;
@@ -234,7 +234,6 @@ async fn relay(
     respond: SendResponse<Bytes>,
 ) {
     record.permitted(lease.permit());
-    let websocket = head.upgrade_websocket();
     let edit = Edit::new(&core.settings, visit, head, lease.permit());
     let mut body = Body { stream: body, framing: head.framing() };
     let wire = Rc::new(RefCell::new(Wire::Waiting(respond)));
@@ -249,7 +248,7 @@ async fn relay(
     match ended {
         Ended::Complete { status, .. } => record.close(status, "relayed"),
         Ended::Refused(refusal) => {
-            let answer = refusal.answer(Form::of(head, websocket), None);
+            let answer = edge::refused(core, head, &lease, &refusal);
             if let Some(respond) = Wire::take_waiting(&wire) {
                 own_answer(core, visit, head, record, respond, answer).await;
             }

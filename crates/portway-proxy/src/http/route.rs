@@ -3,7 +3,7 @@
 //! `host → directory → credentials → access → browser policy`, in one turn of the core and without waiting for anything, so
 //! that the lease is registered before a change can be heard. What is done with the outcome is each protocol's business.
 
-use portway_core::access::{Decision, Reason, Rules, Visitor, decide, effective_level};
+use portway_core::access::{Decision, Reason, Rules, Visitor, Waiting, decide, effective_level};
 use portway_core::browser::{self, Asking, Once, Policy};
 use portway_core::host::{HostError, Place, Target};
 use portway_core::snapshot::Snapshot;
@@ -13,7 +13,7 @@ use portway_http1::{Name, RequestHead};
 use super::RESERVED;
 use super::answer::Answer;
 use super::challenge::{challenge, is_missed, repair};
-use super::{cors, credentials};
+use super::{cors, credentials, wake};
 use crate::core::{Core, Visit};
 use crate::leases::Lease;
 use crate::refusal::{Form, Refusal};
@@ -37,10 +37,13 @@ pub enum Route {
 }
 
 /// Routes one request.
-pub fn route(core: &Core, visit: &Visit, head: &RequestHead) -> Route {
+///
+/// # Errors
+/// [`Waiting`], where the workspace does not run and the visitor may be told so: it may be woken, or waited for.
+pub fn route(core: &Core, visit: &Visit, head: &RequestHead) -> Result<Route, Waiting> {
     let websocket = head.upgrade_websocket();
     let form = Form::of(head, websocket);
-    let refuse = |refusal: Refusal| Route::Answer(refusal.answer(form, None));
+    let refuse = |refusal: Refusal| Ok(Route::Answer(refusal.answer(form, None)));
 
     if head.method() == b"CONNECT" {
         return refuse(Refusal::Method);
@@ -63,16 +66,16 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead) -> Route {
         && !visit.secure
         && let Some(redirect) = to_https(core, &place, head)
     {
-        return Route::Answer(redirect);
+        return Ok(Route::Answer(redirect));
     }
     let target = match place {
-        Place::Control => return Route::Control(Place::Control),
+        Place::Control => return Ok(Route::Control(Place::Control)),
         Place::Workspace(target) => target,
     };
     let path = head.path_and_query();
     let path_only = path.split(|b| *b == b'?').next().unwrap_or_default();
     if path_only.starts_with(RESERVED) && path_only != PORT_PROBE {
-        return Route::Control(Place::Workspace(target));
+        return Ok(Route::Control(Place::Workspace(target)));
     }
     if path_only != PORT_PROBE && shadows_reserved(path_only) {
         return refuse(Refusal::NotFound);
@@ -84,7 +87,7 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead) -> Route {
         && let Some(origin) = cors::sibling(head, &core.settings.names, &target)
         && !passes_preflights(&snapshot, &core.settings.rules, &target)
     {
-        return Route::Answer(cors::preflight(head, origin));
+        return Ok(Route::Answer(cors::preflight(head, origin)));
     }
     let credentials = credentials::read(head.fields(), &snapshot);
     if credentials.bad_token {
@@ -92,16 +95,27 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead) -> Route {
     }
     let permit = match decide(&snapshot, &core.settings.rules, &target, &credentials.visitor, core.now()) {
         Decision::Permit(permit) => permit,
+        Decision::Wait(waiting) => {
+            let ambient = matches!(waiting.visitor, Visitor::Session(_));
+            let policy = Policy { names: &core.settings.names, embed: &core.settings.embed };
+            if ambient && browser::check(&asking(head, websocket), policy, &target).is_err() {
+                return refuse(Refusal::OtherOrigin);
+            }
+            return if path_only == PORT_PROBE { refuse(wake::asleep(&waiting)) } else { Err(waiting) };
+        }
         // It carries no cookie, so that there is nobody to send to a login; a page of the workspace was answered above.
         Decision::Challenge if preflight => return refuse(Refusal::OtherOrigin),
         Decision::Challenge => {
             let answer = challenge(core, head, &target, form, credentials.stale_cookie);
-            return if is_missed(core, head, &target) { Route::Missed(answer, target) } else { Route::Answer(answer) };
+            let missed = is_missed(core, head, &target);
+            return Ok(if missed { Route::Missed(answer, target) } else { Route::Answer(answer) });
         }
         Decision::Deny(reason) => {
             core.ledger.denied(reason);
             return match reason {
                 Reason::Expired => refuse(Refusal::BadToken),
+                // The visitor is known; whether the workspace is theirs is not at the moment.
+                Reason::SourceStale => refuse(Refusal::Unavailable),
                 _ => refuse(Refusal::NotFound),
             };
         }
@@ -113,13 +127,13 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead) -> Route {
     if let Visitor::Session(session) = &credentials.visitor
         && let Some(answer) = repair(core, &snapshot, head, &target, session, form)
     {
-        return Route::Answer(answer);
+        return Ok(Route::Answer(answer));
     }
     if let Visitor::Token(token) = &credentials.visitor {
         core.token_used(token.hash);
     }
     let lease = core.leases.register(permit);
-    if path_only == PORT_PROBE { Route::Probe(lease) } else { Route::Relay(lease) }
+    Ok(if path_only == PORT_PROBE { Route::Probe(lease) } else { Route::Relay(lease) })
 }
 
 /// Whether the dev server answers preflights itself. Without a cookie they reach it on a public port alone, and who may

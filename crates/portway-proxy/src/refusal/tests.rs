@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 
-const ALL: [(&str, Refusal); 19] = [
+const ALL: [(&str, Refusal); 27] = [
     ("wrong-authority", Refusal::WrongAuthority),
     ("not-found", Refusal::NotFound),
     ("method", Refusal::Method),
@@ -24,6 +24,14 @@ const ALL: [(&str, Refusal); 19] = [
     ("bad-upstream", Refusal::BadUpstream(3000)),
     ("upstream-timeout", Refusal::UpstreamTimeout(3000)),
     ("revoked", Refusal::Revoked),
+    ("starting", Refusal::Asleep(State::Starting, true)),
+    ("asleep", Refusal::Asleep(State::Standby, true)),
+    ("asleep-to-guests", Refusal::Asleep(State::Archived, false)),
+    ("stopping", Refusal::Asleep(State::Stopping, true)),
+    ("error", Refusal::Asleep(State::Error, true)),
+    ("error-to-guests", Refusal::Asleep(State::Error, false)),
+    ("running-limit", Refusal::RunningLimit),
+    ("wake-failed", Refusal::WakeFailed),
     ("unavailable", Refusal::Unavailable),
 ];
 

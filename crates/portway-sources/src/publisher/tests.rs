@@ -16,6 +16,7 @@ fn workspace(source: &str, id: &str, generation: &str) -> Arc<Workspace> {
         state: State::Running,
         address: Address::Loopback,
         generation: generation.into(),
+        name: None,
         source: source.into(),
     })
 }

@@ -149,6 +149,7 @@ pub(super) fn workspace_row(row: WorkspaceColumns) -> Option<Arc<Workspace>> {
         state: if running { State::Running } else { State::Stopped },
         address,
         generation: generation.into(),
+        name: None,
         source: STORE_SOURCE.into(),
     }))
 }

@@ -101,10 +101,7 @@ fn row(context: &Context, workspace: &Record) -> Row {
         id: workspace.id.to_string(),
         owner: workspace.owner.as_ref().map(ToString::to_string),
         address: workspace.address.to_string(),
-        state: match workspace.state {
-            State::Running => "running",
-            State::Stopped => "stopped",
-        },
+        state: workspace.state.as_str(),
         source: workspace.source.to_string(),
         url: context.names.url(0, &workspace.id, PortForm::Default).ok(),
     }

@@ -94,6 +94,10 @@ macro_rules! keys {
 }
 
 keys! {
+    PRESET = "preset", Text, none("\"code-hub\""),
+"Fills in what a control plane's database, cookie and API look like; every key it sets can be given here too.
+\"code-hub\" is the one there is.";
+
     DATA = "data", Text, none("\"/var/lib/portway\""),
 "Folder of Portway's own state: users, sessions, shares, tokens.
 Default: $XDG_DATA_HOME/portway, else ~/.local/share/portway; /var/lib/portway for root.";
@@ -119,6 +123,9 @@ plain listener's. Plain http is refused for every other domain.";
 
     CONTROL = "control", Text, none("\"https://code-hub.com\""),
 "Where people log in and see their workspaces. Default: the (first) domain itself, with its scheme and port.";
+
+    CONTROL_UPSTREAM = "control_upstream", Text, none("\"http://control-plane:8000\""),
+"The control plane's API server: workspaces are woken there.";
 
     DEFAULT_PORT = "default_port", Integer, none("8080"),
 "The port that `{workspace}.{domain}` opens. Default: 8080; under .localhost 3000, because there 8080 is the gateway
@@ -160,6 +167,21 @@ A relative path begins at this file's folder.";
 "Where workspaces may be: address ranges. Nothing else is ever dialled.
 Default: nothing; without any configuration file, and under .localhost, this machine (127.0.0.0/8 and ::1).";
 
+    WORKSPACES_QUERY = "workspaces.query", Text, none("\"SELECT id, owner, state FROM workspaces\""),
+"A query of the database under [postgres] that gives every workspace. Columns, by name: `id`, `owner`, `state` (one of
+running, starting, standby, archived, stopping, error, stopped, deleted), and if it likes `address`, `generation` (which
+life of the workspace this is: connections end with it), `name`.";
+
+    WORKSPACES_ADDRESS = "workspaces.address", Text, none("\"codehub-ws-{workspace}\""),
+"Where the workspaces of the query are, if it gives no `address`: an address, or a name made of the id.";
+
+    WORKSPACES_CHANNELS = "workspaces.channels", Texts, "[]",
+"Channels on which the database notifies of changes (LISTEN). A payload that is an id, or JSON with an `id`, makes that
+one row be read again; any other, all of them.";
+
+    WORKSPACES_POLL = "workspaces.poll", Duration, "\"5s\"",
+"How often the query is run whatever was notified: for what no trigger tells.";
+
     ACCESS_CEILING = "access.ceiling", Text, "\"public\"",
 "The most open level a port may be shared at: \"owner\", \"users\", \"authenticated\" or \"public\".
 It bounds what was shared before, too.";
@@ -181,11 +203,64 @@ the workspace's own.";
 "Whether a port that only listens on 127.0.0.1 inside a workspace is reached through the IDE, where that is code-server.
 Who may open the port is decided as ever; nobody needs to be allowed to open the IDE.";
 
+    IDE_PAGE = "ide.page", Text, none("\"/w/{workspace}/\""),
+"Where people open the IDE, for the page of a closed port: a path of the control host, or a URL.
+Default: the default port of the workspace.";
+
+    SESSIONS_QUERY = "sessions.query", Text, none("\"SELECT user_id AS user, expires_at FROM sessions WHERE id = $1\""),
+"A query that gives, for the value of the control plane's session cookie ($1), `user` and `expires_at`, and if it likes
+`name`; no row for a session that does not hold. With it the control plane's login is Portway's, and Portway has no users
+and passwords of its own.";
+
+    SESSIONS_URL = "sessions.url", Text, none("\"postgres://portway_sessions@postgres:5432/codehub\""),
+"The database for that query, where it has a role of its own. Default: the one under [postgres].";
+
+    SESSIONS_COOKIE = "sessions.cookie", Text, none("\"session\""),
+"The name of that cookie.";
+
+    SESSIONS_COOKIE_LENGTH = "sessions.cookie_length", Integer, none("26"),
+"The length of its value, all letters and digits. A workspace never gets a cookie of this name and shape.";
+
+    SESSIONS_LOGIN_PAGE = "sessions.login_page", Text, "\"/login\"",
+"Where people log in: a path of the control host, or a URL.";
+
+    SESSIONS_RETURN_PARAMETER = "sessions.return_parameter", Text, none("\"next\""),
+"The query parameter by which that page takes the address to go on to. Default: it takes none; Portway keeps the visit
+and goes on as soon as somebody has logged in.";
+
+    SESSIONS_CHECK = "sessions.check", Duration, "\"2s\"",
+"How often the sessions in use are looked up again: one that no longer holds ends what was opened with it.";
+
     SESSIONS_LOGIN = "sessions.login", Duration, "\"24h\"",
 "How long a login lasts.";
 
     SESSIONS_SESSION = "sessions.session", Duration, "\"8h\"",
 "How long a session on one workspace host lasts before it is quietly renewed from the login; 8h at most.";
+
+    POSTGRES_URL = "postgres.url", Text, none("\"postgres://portway@postgres:5432/codehub\""),
+"The control plane's database. The environment is the better place for a password.";
+
+    POSTGRES_CONNECTIONS = "postgres.connections", Integer, "5",
+"The most connections to it, for each role.";
+
+    POSTGRES_STALE = "postgres.stale", Duration, "\"30s\"",
+"How long what was read last is believed while the database does not answer. After that its workspaces are refused with
+503, and their streams cut.";
+
+    POSTGRES_MISMATCH = "postgres.mismatch", Text, "\"refuse\"",
+"What to do where a query does not fit the database at start: \"refuse\" to start, or \"serve\" what does fit.";
+
+    WAKE_PATH = "wake.path", Text, none("\"/api/v1/workspaces/{workspace}\""),
+"The path at `control_upstream` that wakes a workspace, with the session of the visitor. Without it nothing is woken.";
+
+    WAKE_METHOD = "wake.method", Text, "\"PATCH\"",
+"The method of that request.";
+
+    WAKE_BODY = "wake.body", Text, "\"\"",
+"Its JSON body.";
+
+    WAKE_HOLD = "wake.hold", Duration, "\"30s\"",
+"How long a request that is no navigation waits for its workspace to start.";
 
     LIMITS_CONNECTIONS = "limits.connections", Integer, "16384",
 "Open connections from visitors; more wait in the listener's backlog.";
@@ -247,7 +322,13 @@ pub(crate) const TABLES: &[Table] = &[
     },
     Table { path: "access", commented: false, doc: "The administrator's bounds on what people may share." },
     Table { path: "ide", commented: false, doc: "The IDE in the workspaces." },
-    Table { path: "sessions", commented: false, doc: "How long logins last." },
+    Table { path: "sessions", commented: false, doc: "Who is logged in, and for how long." },
+    Table {
+        path: "postgres",
+        commented: true,
+        doc: "The control plane's PostgreSQL, for `workspaces.query` and `sessions.query`.",
+    },
+    Table { path: "wake", commented: true, doc: "Waking workspaces that sleep, when their owner comes." },
     Table { path: "limits", commented: false, doc: "Limits. Bodies and streams have no limit in size or total time." },
     Table { path: "log", commented: false, doc: "What is logged, to standard output." },
 ];

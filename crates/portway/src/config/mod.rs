@@ -1,7 +1,8 @@
-//! Configuration, in the order it is read: the table of keys, the file as written, one value out of four layers, the
+//! Configuration, in the order it is read: the table of keys, the file as written, one value out of five layers, the
 //! settings as meant. Nothing outside this folder reads the environment.
 
-pub(crate) mod domains;
+pub(crate) mod control_plane;
+mod domains;
 pub(crate) mod file;
 pub(crate) mod keys;
 pub(crate) mod problem;

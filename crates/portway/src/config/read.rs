@@ -1,4 +1,4 @@
-//! One value out of four layers: flag, environment, file, default, in this order.
+//! One value out of five layers: flag, environment, file, preset, default, in this order.
 //!
 //! Every layer's value is read, also one that a stronger layer overrides, so that no mistake hides. What keys mean is
 //! not known here.
@@ -13,6 +13,7 @@ use crate::duration;
 /// Where settings are read from, and what was wrong so far.
 #[derive(Debug)]
 pub(crate) struct Reader {
+    preset: Entries,
     file: Entries,
     partial: bool,
     environment: Entries,
@@ -46,16 +47,28 @@ impl Reader {
             let place = Place::Flag(flag.to_owned());
             (key.path.to_owned(), from_texts(key.kind, values, &place))
         });
-        Self { file: file.entries, partial: file.partial, environment: layer, flags: flags.collect(), problems }
+        Self {
+            preset: Entries::new(),
+            file: file.entries,
+            partial: file.partial,
+            environment: layer,
+            flags: flags.collect(),
+            problems,
+        }
+    }
+
+    /// Puts a preset below everything that was given.
+    pub(crate) fn below(&mut self, preset: Entries) {
+        self.preset = preset;
     }
 
     /// The strongest layer's value that can be read, the default at last.
     pub(crate) fn read<T>(&mut self, key: &Key, parse: impl Fn(&Raw) -> Result<T, Complaint>) -> Option<Read<T>> {
         let mut result = None;
         let default = default_of(key);
-        let layers =
-            [default.as_ref(), self.file.get(key.path), self.environment.get(key.path), self.flags.get(key.path)];
-        for raw in layers.into_iter().flatten() {
+        let given = [&self.preset, &self.file, &self.environment, &self.flags].map(|layer| layer.get(key.path));
+        let layers = [default.as_ref()].into_iter().chain(given);
+        for raw in layers.flatten() {
             match parse(raw) {
                 Ok(value) => result = Some(Read { value, place: raw.place.clone() }),
                 Err(complaint) => self.problems.push(complaint.at(&raw.place, key.path)),
@@ -93,7 +106,7 @@ impl Reader {
         items.iter().filter_map(table).collect()
     }
 
-    /// Whether some layer gives the key.
+    /// Whether some layer that people write gives the key.
     pub(crate) fn is_given(&self, key: &Key) -> bool {
         [&self.file, &self.environment, &self.flags].iter().any(|layer| layer.contains_key(key.path))
     }

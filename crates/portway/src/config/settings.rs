@@ -12,6 +12,7 @@ use portway_core::host::{ControlHost, Domain, Names, Scheme};
 use portway_core::workspace::Level;
 use tracing::level_filters::LevelFilter;
 
+use super::control_plane::{self, ControlPlane};
 use super::domains::{self, DomainSetting};
 use super::file;
 use super::keys::{self, Key, Kind};
@@ -48,8 +49,11 @@ pub(crate) struct Settings {
     pub(crate) embed: Vec<String>,
     /// The port of the IDE that carries connections to ports on a workspace's loopback; `None` where it does not.
     pub(crate) ide: Option<u16>,
+    ide_page: Option<String>,
     /// Where workspaces may be dialled.
     pub(crate) allow: Vec<Cidr>,
+    /// The control plane beside it.
+    pub(crate) control_plane: ControlPlane,
     /// The static source.
     pub(crate) workspaces_file: Option<PathBuf>,
     pub(crate) login_lifetime: Duration,
@@ -201,6 +205,12 @@ impl Settings {
         &self.workspaces_file_place
     }
 
+    /// Where a workspace's IDE is, as a URL with `{workspace}` in it; `None` for its default port.
+    pub(crate) fn ide_page(&self, names: &Names) -> Option<String> {
+        let page = self.ide_page.as_ref()?;
+        Some(if page.starts_with('/') { format!("{}{page}", names.control.origin()) } else { page.clone() })
+    }
+
     /// The names this gateway answers to. The ports are those really bound, which matters where the configured one is 0;
     /// `None` for the configured ones.
     pub(crate) fn names(&self, plain_port: Option<u16>, tls_port: Option<u16>) -> Names {
@@ -226,6 +236,7 @@ fn build(
     default_data: PathBuf,
     mut warnings: Vec<String>,
 ) -> Option<Settings> {
+    control_plane::take_preset(r);
     let folder = config.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
     let data = match r.read(&keys::DATA, read::text) {
         Some(data) => resolve(&folder, &data.value, &data.place),
@@ -256,6 +267,7 @@ fn build(
     let embed = r.read(&keys::ACCESS_EMBED, domains::origins)?.value;
     let ide_port = r.read(&keys::IDE_PORT, read::port)?.value;
     let ide = r.read(&keys::IDE_CARRY, read::flag)?.value.then_some(ide_port);
+    let ide_page = r.read(&keys::IDE_PAGE, read::parsed(control_plane::login_page)).map(|page| page.value);
     for domain in domains.iter().filter(|domain| rules.denied.contains(&domain.default_port)) {
         warnings.push(format!(
             "the default port {} of {} is in access.denied, so that `{{workspace}}.{}` never opens",
@@ -267,6 +279,7 @@ fn build(
             "workspaces.allow is empty, so that no workspace can be reached; name the ranges they are in".to_owned(),
         );
     }
+    let control_plane = control_plane::read_all(r)?;
     let phase = || read::duration(Duration::from_millis(1), PHASE_MAX);
     let limits = Limits {
         connections: size(r.read(&keys::LIMITS_CONNECTIONS, read::integer(1, 10_000_000))?.value),
@@ -294,7 +307,9 @@ fn build(
         rules,
         embed,
         ide,
+        ide_page,
         allow,
+        control_plane,
         workspaces_file_place: workspaces_file.as_ref().map_or(Place::Default, |file| file.place.clone()),
         workspaces_file: workspaces_file.map(|file| resolve(&folder, &file.value, &file.place)),
         login_lifetime: r.read(&keys::SESSIONS_LOGIN, read::duration(Duration::from_secs(1), 30 * DAY))?.value,

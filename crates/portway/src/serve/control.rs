@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use portway_control::Control as ControlHost;
+use portway_control::wake::{WakeOutcome, Waker};
 use portway_core::snapshot::Event;
-use portway_proxy::control::{ControlCall, ControlRequest};
+use portway_proxy::control::{ControlCall, ControlRequest, Woken};
 use portway_sources::{Publisher, Store};
 use tokio::sync::mpsc;
 
@@ -18,6 +19,7 @@ pub(super) async fn answer(
     store: Store,
     publisher: Publisher,
     writer: Writer,
+    waker: Option<Waker>,
 ) {
     while let Some(call) = calls.recv().await {
         match call {
@@ -32,6 +34,20 @@ pub(super) async fn answer(
             ControlCall::Resolve { name, answer } => {
                 tokio::spawn(async move {
                     let _ = answer.send(resolve(&name).await);
+                });
+            }
+            ControlCall::Wake { workspace, session, answer } => {
+                let (waker, world) = (waker.clone(), publisher.current());
+                tokio::spawn(async move {
+                    let woken = match waker {
+                        Some(waker) => match waker.wake(&world, &workspace, &session).await {
+                            WakeOutcome::Starting => Woken::Starting,
+                            WakeOutcome::Limit => Woken::Limit,
+                            WakeOutcome::Failed => Woken::Failed,
+                        },
+                        None => Woken::Nobody,
+                    };
+                    let _ = answer.send(woken);
                 });
             }
             ControlCall::TokenUsed(token) => {

@@ -13,12 +13,29 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use crate::output::Failure;
 
 /// Whether new visits should come here.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Readiness(Arc<AtomicBool>);
+#[derive(Clone, Debug)]
+pub(super) struct Readiness(Arc<Flags>);
+
+#[derive(Debug)]
+struct Flags {
+    serving: AtomicBool,
+    /// What the control plane said can be believed.
+    fresh: AtomicBool,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self(Arc::new(Flags { serving: AtomicBool::new(false), fresh: AtomicBool::new(true) }))
+    }
+}
 
 impl Readiness {
     pub(super) fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Relaxed);
+        self.0.serving.store(ready, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_fresh(&self, fresh: bool) {
+        self.0.fresh.store(fresh, Ordering::Relaxed);
     }
 }
 
@@ -34,6 +51,11 @@ pub(super) fn recorder() -> Result<PrometheusHandle, Failure> {
     metrics::describe_counter!("portway_leases_cut_total", "Streams ended because their permission ended.");
     metrics::describe_counter!("portway_access_denied_total", "Visits of known visitors that were denied.");
     metrics::describe_counter!("portway_requests_rejected_total", "Connections that sent what is no request.");
+    metrics::describe_gauge!(
+        "portway_source_age_seconds",
+        metrics::Unit::Seconds,
+        "Since the control plane's database last answered."
+    );
     metrics::describe_gauge!("portway_requests_open", "Requests and tunnels under way.");
     Ok(handle)
 }
@@ -56,9 +78,11 @@ pub(super) fn serve(listener: TcpListener, ready: Readiness, metrics: Prometheus
 }
 
 async fn readyz(State(ready): State<Readiness>) -> (StatusCode, &'static str) {
-    if ready.0.load(Ordering::Relaxed) {
-        (StatusCode::OK, "ready\n")
-    } else {
+    if !ready.0.serving.load(Ordering::Relaxed) {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    } else if !ready.0.fresh.load(Ordering::Relaxed) {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready: the control plane's database does not answer\n")
+    } else {
+        (StatusCode::OK, "ready\n")
     }
 }

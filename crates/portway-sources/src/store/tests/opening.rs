@@ -29,12 +29,12 @@ async fn a_restart_keeps_everything() {
 #[tokio::test]
 async fn a_newer_schema_is_refused_and_left_alone() {
     let stage = Stage::new().await;
-    stage.sql("PRAGMA user_version = 3").await;
+    stage.sql("PRAGMA user_version = 4").await;
     stage.store.close().await;
     let error = Store::open(stage.folder.path()).await.unwrap_err();
-    assert!(matches!(error, StoreError::NewerSchema { found: 3, known: 2, .. }), "{error:?}");
+    assert!(matches!(error, StoreError::NewerSchema { found: 4, known: 3, .. }), "{error:?}");
     let text = error.to_string();
-    assert!(text.contains("portway.db was written by a newer Portway (schema 3"), "{text}");
+    assert!(text.contains("portway.db was written by a newer Portway (schema 4"), "{text}");
 }
 
 #[tokio::test]

@@ -1,0 +1,140 @@
+//! The control plane's login in the place of Portway's own: its session cookie is looked up, and becomes a login here.
+//!
+//! A login that was taken over holds as long as the control plane's session: what is in use is looked up again every few
+//! seconds, and what no longer holds ends with everything opened by it (R53). It knows the cookie and no page.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, header};
+use portway_core::cookie::{self, ControlCookie, Found};
+use portway_core::secret::SecretHash;
+use portway_sources::{Adopted, DatabaseError, Freshness, NewAdopted, Publisher, SessionSource, Store, StoreError};
+use sha2::{Digest as _, Sha256};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::app::{App, Login};
+use crate::reply::Refusal;
+use crate::seal::SealKey;
+
+/// Sessions looked up in one statement.
+const AT_ONCE: usize = 500;
+
+/// Whose logins are Portway's, and how they are read.
+#[derive(Clone, Debug)]
+pub struct External {
+    pub sessions: SessionSource,
+    pub cookie: ControlCookie,
+    /// Where people log in: a URL.
+    pub login_page: String,
+    /// The query parameter by which that page takes an address to go on to.
+    pub return_parameter: Option<String>,
+    pub key: Arc<SealKey>,
+}
+
+/// What the session cookie of a request says.
+pub(crate) enum Known {
+    Somebody(Login),
+    /// A cookie was sent, and nobody is logged in by it: the session has ended.
+    Ended,
+    Nobody,
+}
+
+impl External {
+    /// Who is logged in at the control plane.
+    pub(crate) async fn login(&self, app: &App, headers: &HeaderMap) -> Result<Known, Refusal> {
+        let fields = headers.get_all(header::COOKIE).iter().map(http::HeaderValue::as_bytes);
+        let value = match cookie::find(fields, &self.cookie.name) {
+            Found::One(value) if self.is_shaped(value) => String::from_utf8_lossy(value).into_owned(),
+            Found::None => return Ok(Known::Nobody),
+            Found::One(_) | Found::Many => return Ok(Known::Ended),
+        };
+        let Some(session) = self.sessions.look_up(&value).await.map_err(away)? else { return Ok(Known::Ended) };
+        let hash = name_of(&value);
+        let sealed = self.key.seal(&hash, &value).ok_or_else(Refusal::unavailable)?;
+        let (user, name) = (session.user.clone(), session.name.clone());
+        let adopted =
+            NewAdopted { hash, user: session.user, name: session.name, expires_at: session.expires_at, sealed };
+        let store = app.store.clone();
+        match app.publisher.commit(async move { store.adopt_login(&adopted).await }).await {
+            Ok(_) => Ok(Known::Somebody(Login { user, name, hash })),
+            // Suspended here: nobody, as far as Portway goes.
+            Err(StoreError::LoginOver) => Ok(Known::Ended),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn is_shaped(&self, value: &[u8]) -> bool {
+        value.len() == self.cookie.value_len && value.iter().all(u8::is_ascii_alphanumeric)
+    }
+
+    /// The control plane's session behind a login.
+    pub(crate) fn session_of(&self, adopted: &Adopted) -> Option<String> {
+        self.key.open(&adopted.hash, &adopted.sealed)
+    }
+
+    /// Ends logins whose session no longer holds, every `pause`, for ever. While the database does not answer none ends;
+    /// `freshness` tells how old the last answer is.
+    pub async fn follow(self, store: Store, publisher: Publisher, pause: Duration, freshness: Freshness) {
+        let mut look = interval(pause);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut failing = false;
+        loop {
+            look.tick().await;
+            match self.end_what_ended(&store, &publisher).await {
+                Ok(()) => {
+                    freshness.touch();
+                    if std::mem::take(&mut failing) {
+                        tracing::info!(event = "sessions-up", "the control plane's sessions can be read again");
+                    }
+                }
+                Err(error) if !failing => {
+                    failing = true;
+                    tracing::error!(event = "sessions-down", %error, "the control plane's sessions cannot be read");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn end_what_ended(&self, store: &Store, publisher: &Publisher) -> Result<(), FollowError> {
+        let logins = store.adopted_logins().await?;
+        if logins.is_empty() {
+            // The question itself tells whether anybody answers.
+            self.sessions.hold(&[]).await?;
+        }
+        for some in logins.chunks(AT_ONCE) {
+            let opened: Vec<(SecretHash, Option<String>)> =
+                some.iter().map(|login| (login.hash, self.session_of(login))).collect();
+            let values: Vec<String> = opened.iter().filter_map(|(_, value)| value.clone()).collect();
+            let held: BTreeSet<String> = self.sessions.hold(&values).await?.into_iter().collect();
+            for (hash, value) in opened {
+                // One that cannot be opened was sealed under another key: nobody can tell whether it holds.
+                if value.is_none_or(|value| !held.contains(&value)) {
+                    let store = store.clone();
+                    publisher.commit(async move { store.end_login(&hash).await }).await?;
+                    tracing::info!(event = "login-ended", "a session of the control plane has ended");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum FollowError {
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The name under which a session is kept: told apart from hashes of our own secrets by what is hashed.
+fn name_of(value: &str) -> SecretHash {
+    SecretHash(Sha256::new().chain_update(b"control session\0").chain_update(value).finalize().into())
+}
+
+fn away(error: DatabaseError) -> Refusal {
+    Refusal::failed(&error)
+}

@@ -1,0 +1,143 @@
+//! Waking a workspace by the control plane's own API, with the session of the person who came (R68).
+//!
+//! One request at a time for a workspace: whoever comes meanwhile waits for its outcome. It knows no page, and never writes
+//! to the control plane's tables.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
+use portway_core::secret::SecretHash;
+use portway_core::snapshot::Snapshot;
+use portway_core::workspace::State;
+use portway_sources::Store;
+use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use crate::external::External;
+
+/// How long the control plane may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an outcome stands: the workspace's new state is told by its source within that time.
+const STANDS: Duration = Duration::from_secs(3);
+
+/// Where and how to ask.
+#[derive(Clone, Debug)]
+pub struct WakeRequest {
+    /// The API server.
+    pub host: String,
+    pub port: u16,
+    pub method: String,
+    /// With `{workspace}` in it.
+    pub path: String,
+    /// JSON.
+    pub body: String,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WakeOutcome {
+    /// It is on its way, or up already.
+    Starting,
+    /// 429: the person runs as many as they may.
+    Limit,
+    /// Anything else that was answered, or nothing.
+    Failed,
+}
+
+/// Wakes workspaces. Clones share what is under way.
+#[derive(Clone, Debug)]
+pub struct Waker {
+    request: WakeRequest,
+    external: External,
+    store: Store,
+    under_way: Arc<Mutex<HashMap<Arc<str>, Attempt>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Attempt {
+    began: Instant,
+    outcome: Arc<OnceCell<WakeOutcome>>,
+}
+
+impl Waker {
+    pub fn new(request: WakeRequest, external: External, store: Store) -> Self {
+        Self { request, external, store, under_way: Arc::default() }
+    }
+
+    /// Wakes the workspace on behalf of the login behind `session`.
+    pub async fn wake(&self, world: &Snapshot, workspace: &Arc<str>, session: &SecretHash) -> WakeOutcome {
+        let Some(record) = world.workspace(workspace) else { return WakeOutcome::Failed };
+        if matches!(record.state, State::Running | State::Starting) {
+            return WakeOutcome::Starting;
+        }
+        let attempt = self.attempt(workspace);
+        let id = record.id.clone();
+        *attempt.outcome.get_or_init(|| self.ask(&id, session)).await
+    }
+
+    /// The attempt that is under way or has just been made, or a new one.
+    fn attempt(&self, workspace: &Arc<str>) -> Attempt {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.retain(|_, attempt| attempt.began.elapsed() < PATIENCE + STANDS);
+        let fresh = || Attempt { began: Instant::now(), outcome: Arc::default() };
+        let attempt = under_way.entry(workspace.clone()).or_insert_with(fresh);
+        if attempt.outcome.initialized() && attempt.began.elapsed() > STANDS {
+            *attempt = fresh();
+        }
+        attempt.clone()
+    }
+
+    async fn ask(&self, id: &str, session: &SecretHash) -> WakeOutcome {
+        let cookie = match self.store.adopted_of_session(session).await {
+            Ok(Some(adopted)) => self.external.session_of(&adopted),
+            Ok(None) => None,
+            Err(error) => {
+                tracing::error!(event = "wake", ws_id = id, %error);
+                None
+            }
+        };
+        let Some(cookie) = cookie else { return WakeOutcome::Failed };
+        let status = match timeout(PATIENCE, self.send(id, &cookie)).await {
+            Ok(Ok(status)) => status,
+            Ok(Err(error)) => {
+                tracing::warn!(event = "wake", ws_id = id, %error, "the control plane cannot be reached");
+                return WakeOutcome::Failed;
+            }
+            Err(_) => {
+                tracing::warn!(event = "wake", ws_id = id, "the control plane does not answer");
+                return WakeOutcome::Failed;
+            }
+        };
+        tracing::info!(event = "wake", ws_id = id, status = status.as_u16());
+        match status {
+            status if status.is_success() => WakeOutcome::Starting,
+            StatusCode::TOO_MANY_REQUESTS => WakeOutcome::Limit,
+            _ => WakeOutcome::Failed,
+        }
+    }
+
+    async fn send(&self, id: &str, cookie: &str) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
+        let WakeRequest { host, port, method, path, body } = &self.request;
+        let stream = TcpStream::connect((host.as_str(), *port)).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method.as_str())
+            .uri(path.replace("{workspace}", id))
+            .header(header::HOST, format!("{host}:{port}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::COOKIE, format!("{}={cookie}", self.external.cookie.name))
+            .body(Full::new(Bytes::from(body.clone())))?;
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        // Read to its end, so that the other side is not cut short.
+        drop(response.into_body().collect().await);
+        Ok(status)
+    }
+}

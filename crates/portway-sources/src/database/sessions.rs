@@ -1,0 +1,101 @@
+//! The control plane's sessions, by a query of the configuration: who a cookie's value is, and which of many still hold.
+//!
+//! Only the authoriser asks here, by a role that may read sessions and nothing else (R2, R71). Values of cookies are
+//! parameters, and stand in no log.
+
+use std::sync::Arc;
+
+use portway_core::Timestamp;
+use portway_core::workspace::UserId;
+use sqlx::AssertSqlSafe;
+use tokio::sync::OnceCell;
+
+use super::{Database, DatabaseError, bare, in_time, missing};
+use crate::store::users::user_id;
+
+pub(super) const REQUIRED: [&str; 2] = ["user", "expires_at"];
+
+/// A session that holds now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlSession {
+    pub user: UserId,
+    /// What people call them.
+    pub name: Option<String>,
+    /// The first second in which it is no longer valid.
+    pub expires_at: Timestamp,
+}
+
+/// Looks sessions up. Clones share what was prepared.
+#[derive(Clone, Debug)]
+pub struct SessionSource {
+    database: Database,
+    sql: String,
+    prepared: Arc<OnceCell<Prepared>>,
+}
+
+/// Statements for one value, and for many.
+#[derive(Debug)]
+struct Prepared {
+    one: String,
+    many: String,
+}
+
+/// `user, name, end in Unix seconds`
+type Row = (Option<String>, Option<String>, Option<i64>);
+
+impl SessionSource {
+    /// The sessions that `sql` gives; its `$1` is the value of the cookie, and a row of it holds until its `expires_at`.
+    /// Nothing is asked yet.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Contract`] without a `$1`.
+    pub fn new(database: Database, sql: &str) -> Result<Self, DatabaseError> {
+        if !sql.contains("$1") {
+            return Err(DatabaseError::Contract(
+                "the sessions query has no `$1`, where the value of the cookie goes".to_owned(),
+            ));
+        }
+        Ok(Self { database, sql: sql.to_owned(), prepared: Arc::default() })
+    }
+
+    /// The statements, made once the database has said which columns the query gives.
+    async fn prepared(&self) -> Result<&Prepared, DatabaseError> {
+        self.prepared
+            .get_or_try_init(|| async {
+                let given = self.database.columns(&self.sql).await?;
+                missing("the sessions query", &given, &REQUIRED)?;
+                let name = if given.iter().any(|column| column == "name") { "q.\"name\"::text" } else { "NULL::text" };
+                let end = "q.\"expires_at\"";
+                let columns = format!("q.\"user\"::text, {name}, floor(extract(epoch FROM {end}))::bigint");
+                let one = format!("SELECT {columns} FROM ({}) AS q WHERE {end} > now() LIMIT 2", bare(&self.sql));
+                // The same query once for each of many values, in one statement.
+                let each = bare(&self.sql).replace("$1", "asked.id");
+                let many = format!(
+                    "SELECT asked.id FROM unnest($1::text[]) AS asked(id) CROSS JOIN LATERAL ({each}) AS q WHERE {end} > now()"
+                );
+                Ok(Prepared { one, many })
+            })
+            .await
+    }
+
+    /// Whose session this is, if it holds. Of two answers none counts.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Contract`] names the columns that are missing, [`DatabaseError::Sql`], [`DatabaseError::Row`].
+    pub async fn look_up(&self, value: &str) -> Result<Option<ControlSession>, DatabaseError> {
+        let sql = AssertSqlSafe(self.prepared().await?.one.clone());
+        let rows: Vec<Row> = in_time(sqlx::query_as(sql).bind(value).fetch_all(self.database.pool())).await?;
+        let [(Some(user), name, Some(expires_at))] = rows.as_slice() else { return Ok(None) };
+        let user = user_id(user).map_err(|error| DatabaseError::Row(error.to_string()))?;
+        Ok(Some(ControlSession { user, name: name.clone(), expires_at: u64::try_from(*expires_at).unwrap_or(0) }))
+    }
+
+    /// Which of these sessions still hold.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Sql`].
+    pub async fn hold(&self, values: &[String]) -> Result<Vec<String>, DatabaseError> {
+        let sql = AssertSqlSafe(self.prepared().await?.many.clone());
+        in_time(sqlx::query_scalar(sql).bind(values).fetch_all(self.database.pool())).await
+    }
+}

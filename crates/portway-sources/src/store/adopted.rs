@@ -1,0 +1,106 @@
+//! Logins that a control plane made and Portway took over: kept as logins of its own, each with the control plane's session
+//! sealed beside it, so that it can be looked up again.
+//!
+//! What is sealed, and how, is not known here.
+
+use std::sync::Arc;
+
+use portway_core::Timestamp;
+use portway_core::secret::SecretHash;
+use portway_core::snapshot::Event;
+use portway_core::workspace::{User, UserId};
+
+use super::{Store, StoreError, hash, logins};
+
+/// A login to take over.
+#[derive(Clone, Debug)]
+pub struct NewAdopted {
+    pub hash: SecretHash,
+    pub user: UserId,
+    /// What people call them.
+    pub name: Option<String>,
+    pub expires_at: Timestamp,
+    pub sealed: Vec<u8>,
+}
+
+/// A login that was taken over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adopted {
+    pub hash: SecretHash,
+    pub sealed: Vec<u8>,
+}
+
+impl Store {
+    /// Keeps a login of the control plane's, or brings it up to date; its user is made where missing. A login that has
+    /// changed hands ends first.
+    ///
+    /// # Errors
+    /// [`StoreError::LoginOver`] for a suspended user, [`StoreError::Database`].
+    pub async fn adopt_login(&self, login: &NewAdopted) -> Result<Vec<Event>, StoreError> {
+        let mut tx = self.begin().await?;
+        sqlx::query("INSERT INTO users (id, name) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET name = excluded.name")
+            .bind(&*login.user)
+            .bind(login.name.as_deref())
+            .execute(&mut *tx)
+            .await?;
+        let suspended: bool = sqlx::query_scalar("SELECT suspended FROM users WHERE id = $1")
+            .bind(&*login.user)
+            .fetch_one(&mut *tx)
+            .await?;
+        if suspended {
+            return Err(StoreError::LoginOver);
+        }
+        let other = sqlx::query_scalar("SELECT hash FROM sessions WHERE login = $1 AND \"user\" <> $2")
+            .bind(&login.hash.0[..])
+            .bind(&*login.user)
+            .fetch_all(&mut *tx)
+            .await?;
+        let mut events = logins::gone(other);
+        sqlx::query("DELETE FROM logins WHERE hash = $1 AND \"user\" <> $2")
+            .bind(&login.hash.0[..])
+            .bind(&*login.user)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query(
+            "INSERT INTO logins (hash, \"user\", expires_at, sealed) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at, sealed = excluded.sealed",
+        )
+        .bind(&login.hash.0[..])
+        .bind(&*login.user)
+        .bind(super::seconds(login.expires_at))
+        .bind(&login.sealed[..])
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        events.push(Event::User(Arc::new(User { id: login.user.clone(), suspended: false })));
+        Ok(events)
+    }
+
+    /// Every login that was taken over and has not expired.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn adopted_logins(&self) -> Result<Vec<Adopted>, StoreError> {
+        let rows: Vec<(Vec<u8>, Vec<u8>)> =
+            sqlx::query_as("SELECT hash, sealed FROM logins WHERE sealed IS NOT NULL AND expires_at > unixepoch()")
+                .fetch_all(&self.pool)
+                .await?;
+        Ok(rows.into_iter().filter_map(|(bytes, sealed)| Some(Adopted { hash: hash(bytes)?, sealed })).collect())
+    }
+
+    /// The login behind a live host session, with the control plane's session sealed beside it.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn adopted_of_session(&self, session: &SecretHash) -> Result<Option<Adopted>, StoreError> {
+        let row: Option<(Vec<u8>, Vec<u8>)> = sqlx::query_as(
+            "SELECT logins.hash, logins.sealed FROM sessions JOIN logins ON logins.hash = sessions.login
+             WHERE sessions.hash = $1 AND logins.sealed IS NOT NULL
+             AND sessions.expires_at > unixepoch() AND logins.expires_at > unixepoch()",
+        )
+        .bind(&session.0[..])
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.and_then(|(bytes, sealed)| Some(Adopted { hash: hash(bytes)?, sealed })))
+    }
+}

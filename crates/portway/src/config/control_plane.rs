@@ -1,0 +1,268 @@
+//! The control plane beside which the gateway runs: its database, its sessions, how it wakes workspaces.
+//!
+//! Nothing of any control plane is written here: what a preset fills in is a file like the operator's own.
+
+use std::path::Path;
+use std::time::Duration;
+
+use portway_core::cookie::ControlCookie;
+use portway_core::host::canonical_port;
+use portway_core::workspace::Address;
+use portway_sources::{AddressTemplate, WorkspaceQuery};
+
+use super::file::{self, Raw};
+use super::keys::{self, Key, Kind};
+use super::problem::{Complaint, Place};
+use super::read::{self, Reader};
+
+/// The presets by name.
+const PRESETS: [(&str, &str); 1] = [("code-hub", include_str!("code-hub.toml"))];
+
+/// Everything about the control plane; nothing of it under the embedded default.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ControlPlane {
+    pub(crate) postgres: Option<Postgres>,
+    pub(crate) workspaces: Option<WorkspaceQuery>,
+    pub(crate) sessions: Option<Sessions>,
+    pub(crate) upstream: Option<Upstream>,
+    pub(crate) wake: Option<Wake>,
+}
+
+/// The database.
+#[derive(Clone)]
+pub(crate) struct Postgres {
+    pub(crate) url: String,
+    pub(crate) connections: u32,
+    pub(crate) stale: Duration,
+    /// Whether to serve what fits where a query does not.
+    pub(crate) serve_on_mismatch: bool,
+    /// Where the database was named.
+    pub(crate) place: Place,
+}
+
+/// Who is logged in.
+#[derive(Clone)]
+pub(crate) struct Sessions {
+    pub(crate) url: String,
+    pub(crate) query: String,
+    pub(crate) cookie: ControlCookie,
+    pub(crate) login_page: String,
+    pub(crate) return_parameter: Option<String>,
+    pub(crate) check: Duration,
+}
+
+/// The API server, by plain http.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Upstream {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+/// How a workspace is woken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wake {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) body: String,
+    pub(crate) hold: Duration,
+}
+
+// Addresses of databases hold passwords.
+impl std::fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Postgres").field("connections", &self.connections).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sessions").field("cookie", &self.cookie).finish_non_exhaustive()
+    }
+}
+
+/// Puts the preset that is named, if any, below what was given.
+pub(super) fn take_preset(r: &mut Reader) {
+    let Some(name) = r.read(&keys::PRESET, read::text) else { return };
+    let Some((known, text)) = PRESETS.iter().find(|(known, _)| *known == name.value) else {
+        let names = PRESETS.map(|(known, _)| format!("\"{known}\"")).join(", ");
+        let complaint = Complaint::new(format!("there is no preset \"{}\"", name.value)).hint(format!("use {names}"));
+        return r.complain(complaint, &name.place, &keys::PRESET);
+    };
+    let mut problems = Vec::new();
+    let written = file::read(Path::new(&format!("preset {known}")), text, &mut problems);
+    r.problems.extend(problems);
+    r.below(written.entries);
+}
+
+/// Reads it all.
+pub(super) fn read_all(r: &mut Reader) -> Option<ControlPlane> {
+    let postgres = postgres(r)?;
+    let workspaces = workspaces(r, postgres.as_ref())?;
+    let sessions = sessions(r, postgres.as_ref())?;
+    let upstream = r.read(&keys::CONTROL_UPSTREAM, upstream);
+    let wake = wake(r, upstream.is_some())?;
+    Some(ControlPlane { postgres, workspaces, sessions, upstream: upstream.map(|it| it.value), wake })
+}
+
+fn postgres(r: &mut Reader) -> Option<Option<Postgres>> {
+    let url = r.read(&keys::POSTGRES_URL, database_url);
+    let connections = r.read(&keys::POSTGRES_CONNECTIONS, read::integer(2, 1000))?;
+    let stale = r.read(&keys::POSTGRES_STALE, read::duration(Duration::from_secs(1), Duration::from_secs(3600)))?;
+    let mismatch = r.read(&keys::POSTGRES_MISMATCH, read::parsed(mismatch))?;
+    Some(url.map(|url| Postgres {
+        url: url.value,
+        place: url.place,
+        connections: u32::try_from(connections.value).unwrap_or(5),
+        stale: stale.value,
+        serve_on_mismatch: mismatch.value,
+    }))
+}
+
+fn workspaces(r: &mut Reader, postgres: Option<&Postgres>) -> Option<Option<WorkspaceQuery>> {
+    let sql = r.read(&keys::WORKSPACES_QUERY, read::text);
+    let address = r.read(&keys::WORKSPACES_ADDRESS, read::parsed(AddressTemplate::new));
+    let channels = r.read(&keys::WORKSPACES_CHANNELS, read::list(Kind::Texts, read::parsed(channel)))?;
+    let poll = r.read(&keys::WORKSPACES_POLL, read::duration(Duration::from_millis(100), Duration::from_secs(3600)))?;
+    let Some(sql) = sql else { return Some(None) };
+    if postgres.is_none() {
+        needs_postgres(r, &sql.place, &keys::WORKSPACES_QUERY);
+    }
+    let address = address.map(|address| address.value);
+    Some(Some(WorkspaceQuery { sql: sql.value, channels: channels.value, poll: poll.value, address }))
+}
+
+fn sessions(r: &mut Reader, postgres: Option<&Postgres>) -> Option<Option<Sessions>> {
+    let query = r.read(&keys::SESSIONS_QUERY, read::text);
+    let url = r.read(&keys::SESSIONS_URL, database_url);
+    let name = r.read(&keys::SESSIONS_COOKIE, read::text);
+    let length = r.read(&keys::SESSIONS_COOKIE_LENGTH, read::integer(16, 4096));
+    let login_page = r.read(&keys::SESSIONS_LOGIN_PAGE, read::parsed(login_page))?;
+    let parameter = r.read(&keys::SESSIONS_RETURN_PARAMETER, read::parsed(parameter));
+    let check = r.read(&keys::SESSIONS_CHECK, read::duration(Duration::from_millis(100), Duration::from_secs(60)))?;
+    let Some(query) = query else { return Some(None) };
+    let url = match (url, postgres) {
+        (Some(url), _) => url.value,
+        (None, Some(postgres)) => postgres.url.clone(),
+        (None, None) => {
+            needs_postgres(r, &query.place, &keys::SESSIONS_QUERY);
+            String::new()
+        }
+    };
+    for (key, given) in [(&keys::SESSIONS_COOKIE, name.is_some()), (&keys::SESSIONS_COOKIE_LENGTH, length.is_some())] {
+        if !given {
+            r.missing(&query.place, key);
+        }
+    }
+    let cookie = ControlCookie {
+        name: name.map(|name| name.value).unwrap_or_default(),
+        value_len: usize::try_from(length.map_or(0, |length| length.value)).unwrap_or(0),
+    };
+    Some(Some(Sessions {
+        url,
+        query: query.value,
+        cookie,
+        login_page: login_page.value,
+        return_parameter: parameter.map(|parameter| parameter.value),
+        check: check.value,
+    }))
+}
+
+fn wake(r: &mut Reader, has_upstream: bool) -> Option<Option<Wake>> {
+    let path = r.read(&keys::WAKE_PATH, read::parsed(wake_path));
+    let method = r.read(&keys::WAKE_METHOD, read::parsed(method))?.value;
+    let body = r.read(&keys::WAKE_BODY, read::text)?.value;
+    let hold = r.read(&keys::WAKE_HOLD, read::duration(Duration::ZERO, Duration::from_secs(600)))?.value;
+    let wake = path.filter(|_| has_upstream).map(|path| Wake { method, path: path.value, body, hold });
+    if wake.is_none() && r.is_given(&keys::WAKE_PATH) {
+        let complaint = Complaint::new("has no meaning without `control_upstream`")
+            .hint("write control_upstream = \"http://control-plane:8000\" at the top");
+        r.complain(complaint, &Place::Default, &keys::WAKE_PATH);
+    }
+    Some(wake)
+}
+
+fn needs_postgres(r: &mut Reader, place: &Place, key: &Key) {
+    let complaint =
+        Complaint::new("needs a database").hint("write `url = …` under [postgres], or set PORTWAY_POSTGRES_URL");
+    r.complain(complaint, place, key);
+}
+
+fn database_url(raw: &Raw) -> Result<String, Complaint> {
+    let text = read::text(raw)?;
+    // Never the text itself: it may hold a password.
+    match portway_sources::Database::check_url(&text) {
+        Ok(()) => Ok(text),
+        Err(error) => Err(Complaint::new(error.to_string())),
+    }
+}
+
+fn mismatch(text: &str) -> Result<bool, String> {
+    match text {
+        "refuse" => Ok(false),
+        "serve" => Ok(true),
+        other => Err(format!("must be one of refuse, serve, not \"{other}\"")),
+    }
+}
+
+/// PostgreSQL's own limit of an identifier.
+fn channel(text: &str) -> Result<String, String> {
+    if (1..=63).contains(&text.len()) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("`{text}` is not a channel: use 1 to 63 bytes"))
+    }
+}
+
+/// A page that people are sent to: a path of the control host, or a URL.
+pub(super) fn login_page(text: &str) -> Result<String, String> {
+    let plain = text.bytes().all(|b| matches!(b, 0x21..=0x7e) && !b"\\\"<>".contains(&b));
+    let path = text.starts_with('/') && !text.starts_with("//");
+    if plain && (path || text.starts_with("https://")) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("`{text}` is not a page: write a path such as /login, or a URL that begins with https://"))
+}
+
+fn parameter(text: &str) -> Result<String, String> {
+    let good = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("`{text}` is not a parameter: use letters, digits, `_` and `-`"))
+    }
+}
+
+fn method(text: &str) -> Result<String, String> {
+    match text {
+        "PATCH" | "POST" | "PUT" => Ok(text.to_owned()),
+        other => Err(format!("must be one of PATCH, POST, PUT, not \"{other}\"")),
+    }
+}
+
+fn wake_path(text: &str) -> Result<String, String> {
+    let plain = text.bytes().all(|b| matches!(b, 0x21..=0x7e));
+    if plain && text.starts_with('/') && text.contains("{workspace}") {
+        return Ok(text.to_owned());
+    }
+    Err(format!("`{text}` is not a path with `{{workspace}}` in it, such as /api/v1/workspaces/{{workspace}}"))
+}
+
+/// Plain http: it is the same network, and a certificate there would be checked against nothing.
+fn upstream(raw: &Raw) -> Result<Upstream, Complaint> {
+    let text = read::text(raw)?;
+    let refuse = |why: &str| Complaint::new(format!("`{text}` {why}")).hint("write http://HOST:PORT");
+    let Some(rest) = text.strip_prefix("http://") else {
+        return Err(refuse("is not the address of an API server; only http is spoken to it"));
+    };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => {
+            (host, canonical_port(port).ok_or_else(|| refuse("has no port that exists"))?)
+        }
+        _ => (rest, 80),
+    };
+    // Checks the spelling; what a name leads to is asked each time.
+    host.parse::<Address>().map_err(|_| refuse("names no host"))?;
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    Ok(Upstream { host: bare.to_owned(), port })
+}

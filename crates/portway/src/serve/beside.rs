@@ -1,0 +1,189 @@
+//! Beside a control plane: its workspaces, its logins, its way of waking, put together from the settings.
+//!
+//! What is stale is decided here: a source that has been silent for longer than it is believed opens nothing (R70).
+
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use portway_control::external::External;
+use portway_control::seal::{KEY_LEN, SealKey};
+use portway_control::wake::{WakeRequest, Waker};
+use portway_core::host::Names;
+use portway_core::snapshot::Event;
+use portway_sources::{DATABASE_SOURCE, Database, DatabaseSource, Freshness, Publisher, SessionSource, Store};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::ops::Readiness;
+use crate::config::Settings;
+use crate::output::Failure;
+
+/// The key under which sessions of the control plane are sealed, in the data folder.
+const KEY: &str = "seal.key";
+
+/// What stands beside, before anything is served.
+pub(super) struct Beside {
+    source: Option<DatabaseSource>,
+    pub(super) external: Option<External>,
+    /// How long silence is believed, and whose.
+    stale: Duration,
+    check: Duration,
+    freshness: Vec<Freshness>,
+    sessions_freshness: Freshness,
+}
+
+impl Beside {
+    /// Reads the workspaces for the first time. A database that is away is waited for while serving; one that does not fit
+    /// is refused, unless the settings say otherwise.
+    ///
+    /// # Errors
+    /// What does not fit, with where it was configured.
+    pub(super) async fn prepare(settings: &Settings, names: &Names, publisher: &Publisher) -> Result<Self, Failure> {
+        let plane = &settings.control_plane;
+        let mut beside = Self {
+            source: None,
+            external: None,
+            stale: Duration::MAX,
+            check: Duration::MAX,
+            freshness: Vec::new(),
+            sessions_freshness: Freshness::default(),
+        };
+        let (connections, lenient) =
+            plane.postgres.as_ref().map_or((5, false), |it| (it.connections, it.serve_on_mismatch));
+        if let Some(postgres) = &plane.postgres {
+            beside.stale = postgres.stale;
+        }
+        if let (Some(postgres), Some(query)) = (&plane.postgres, &plane.workspaces) {
+            let database = database(&postgres.url, connections)?;
+            let mut source = DatabaseSource::new(database, query.clone(), names.clone());
+            match source.listing().await {
+                Ok(listing) => {
+                    for conflict in publisher.replace(listing).await {
+                        tracing::error!(event = "conflict", "{conflict}");
+                    }
+                }
+                Err(error) if error.is_passing() || lenient => {
+                    tracing::error!(event = "source-down", source = DATABASE_SOURCE, %error, "served without its workspaces until it answers");
+                }
+                Err(error) => {
+                    return Err(Failure::failed(format!("{}: {error}", postgres.place))
+                        .hint("`portway check` compares the configuration with the database; postgres.mismatch = \"serve\" starts all the same"));
+                }
+            }
+            beside.freshness.push(source.freshness());
+            beside.source = Some(source);
+        }
+        if let Some(sessions) = &plane.sessions {
+            let source = SessionSource::new(database(&sessions.url, connections)?, &sessions.query)
+                .map_err(|error| Failure::failed(format!("sessions.query: {error}")))?;
+            match source.hold(&[]).await {
+                Ok(_) => beside.sessions_freshness.touch(),
+                Err(error) if error.is_passing() || lenient => {
+                    tracing::error!(event = "sessions-down", %error, "nobody can log in until they can be read");
+                }
+                Err(error) => {
+                    return Err(Failure::failed(format!("sessions.query: {error}"))
+                        .hint("`portway check` compares the configuration with the database; postgres.mismatch = \"serve\" starts all the same"));
+                }
+            }
+            let page = &sessions.login_page;
+            let page = if page.starts_with('/') { format!("{}{page}", names.control.origin()) } else { page.clone() };
+            beside.check = sessions.check;
+            beside.external = Some(External {
+                sessions: source,
+                cookie: sessions.cookie.clone(),
+                login_page: page,
+                return_parameter: sessions.return_parameter.clone(),
+                key: Arc::new(key(&settings.data)?),
+            });
+        }
+        Ok(beside)
+    }
+
+    /// What wakes workspaces, where something does.
+    pub(super) fn waker(&self, settings: &Settings, store: &Store) -> Option<Waker> {
+        let plane = &settings.control_plane;
+        let (external, wake, upstream) = (self.external.as_ref()?, plane.wake.as_ref()?, plane.upstream.as_ref()?);
+        let request = WakeRequest {
+            host: upstream.host.clone(),
+            port: upstream.port,
+            method: wake.method.clone(),
+            path: wake.path.clone(),
+            body: wake.body.clone(),
+        };
+        Some(Waker::new(request, external.clone(), store.clone()))
+    }
+
+    /// Keeps up with the control plane from now on, and readiness with its freshness.
+    pub(super) fn follow(mut self, store: &Store, publisher: &Publisher, ready: &Readiness) {
+        if let Some(external) = self.external.take() {
+            let freshness = self.sessions_freshness.clone();
+            self.freshness.push(freshness.clone());
+            tokio::spawn(external.follow(store.clone(), publisher.clone(), self.check, freshness));
+        }
+        if let Some(source) = self.source.take() {
+            tokio::spawn(source.follow(publisher.clone()));
+        }
+        if !self.freshness.is_empty() {
+            tokio::spawn(watch_age(self.freshness, self.stale, publisher.clone(), ready.clone()));
+        }
+    }
+}
+
+/// Looks every second whether what the control plane last said can still be believed. Before it has said anything, it
+/// cannot.
+async fn watch_age(all: Vec<Freshness>, stale: Duration, publisher: Publisher, ready: Readiness) {
+    let mut look = interval(Duration::from_secs(1));
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut was = false;
+    loop {
+        look.tick().await;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let oldest = all.iter().map(|freshness| freshness.age(now).unwrap_or(u64::MAX)).max().unwrap_or(0);
+        let is = oldest > stale.as_secs();
+        metrics::gauge!("portway_source_age_seconds", "source" => DATABASE_SOURCE).set(if oldest == u64::MAX {
+            f64::INFINITY
+        } else {
+            oldest as f64
+        });
+        ready.set_fresh(!is);
+        if is != was {
+            was = is;
+            if is {
+                tracing::error!(
+                    event = "source-stale",
+                    source = DATABASE_SOURCE,
+                    "its workspaces are refused until it answers"
+                );
+            } else {
+                tracing::info!(event = "source-fresh", source = DATABASE_SOURCE);
+            }
+        }
+        publisher.publish(vec![Event::Stale { source: DATABASE_SOURCE.into(), stale: is }]).await;
+    }
+}
+
+fn database(url: &str, connections: u32) -> Result<Database, Failure> {
+    Database::new(url, connections).map_err(|error| Failure::failed(error.to_string()))
+}
+
+/// The key in the data folder, made at the first start. Without it, logins that were taken over end.
+fn key(data: &Path) -> Result<SealKey, Failure> {
+    let path = data.join(KEY);
+    let failed = |error: io::Error| Failure::failed(format!("cannot use {}: {error}", path.display()));
+    let mut bytes = [0; KEY_LEN];
+    match std::fs::File::open(&path) {
+        Ok(mut file) => file.read_exact(&mut bytes).map_err(failed)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            getrandom::fill(&mut bytes)
+                .map_err(|error| Failure::failed(format!("no random bytes from the system: {error}")))?;
+            let mut options = std::fs::OpenOptions::new();
+            options.write(true).create_new(true).mode(0o600);
+            options.open(&path).and_then(|mut file| file.write_all(&bytes)).map_err(failed)?;
+        }
+        Err(error) => return Err(failed(error)),
+    }
+    SealKey::new(&bytes).ok_or_else(|| Failure::failed(format!("{} holds no usable key", path.display())))
+}

@@ -1,0 +1,332 @@
+//! Beside a control plane: its workspaces and logins out of a real PostgreSQL with code-hub's tables, by the preset and
+//! nothing else. Waking asks a scripted API server.
+
+use portway_testkit::visitor::Arrived;
+use portway_testkit::{Echo, Gateway, Postgres, Recorder, Step, Visitor, eventually_async};
+
+use crate::stage::builder;
+
+const ALICE: &str = "01HALICE000000000000000000";
+const BOB: &str = "01HBOB00000000000000000000";
+const SESSION: &str = "01HSESSIONALICE00000000000";
+const HERS: &str = "11111111-1111-4111-8111-111111111111";
+const HIS: &str = "22222222-2222-4222-8222-222222222222";
+const CONTROL: &str = "portway.localhost";
+
+/// The database with alice, who is logged in, and bob, each with a workspace that runs.
+fn people() -> Postgres {
+    let postgres = Postgres::codehub();
+    postgres.sql(&format!(
+        "INSERT INTO users (id, username, password_hash) VALUES ('{ALICE}', 'alice', ''), ('{BOB}', 'bob', '');
+         INSERT INTO sessions (id, user_id, expires_at) VALUES ('{SESSION}', '{ALICE}', now() + interval '1 day');
+         INSERT INTO workspaces (id, owner_user_id, name, phase)
+         VALUES ('{HERS}', '{ALICE}', 'Atelier', 'RUNNING'), ('{HIS}', '{BOB}', 'Den', 'RUNNING')"
+    ));
+    postgres
+}
+
+struct Hub {
+    gateway: Gateway,
+    postgres: Postgres,
+}
+
+impl Hub {
+    fn start(postgres: Postgres, more: &str) -> Self {
+        let config = format!(
+            "preset = \"code-hub\"\ncontrol_upstream = \"http://127.0.0.1:9\"\n{more}\n[postgres]\nurl = \"{}\"\n\
+             [workspaces]\naddress = \"localhost\"\nallow = [\"127.0.0.1\", \"::1\"]\npoll = \"300ms\"\n",
+            postgres.url()
+        );
+        Self { gateway: with(&config), postgres }
+    }
+
+    fn url(&self, port: u16, workspace: &str, path: &str) -> String {
+        format!("http://{port}-{workspace}.{CONTROL}:{}{path}", self.gateway.plain().port())
+    }
+
+    /// A browser that is logged in at the control plane.
+    fn alice(&self) -> Visitor {
+        let mut visitor = Visitor::new(self.gateway.plain());
+        visitor.keep(CONTROL, "session", SESSION);
+        visitor
+    }
+
+    fn phase(&self, workspace: &str, phase: &str) {
+        self.postgres.sql(&format!("UPDATE workspaces SET phase = '{phase}', desired_state = '{phase}', phase_changed_at = now() WHERE id = '{workspace}'"));
+    }
+}
+
+fn with(config: &str) -> Gateway {
+    builder().env("PORTWAY_LIMITS_DRAIN", "500ms").arg("--domain").arg(CONTROL).config(config).start()
+}
+
+fn reason(arrived: &Arrived) -> String {
+    format!("{} {}", arrived.answer.status(), arrived.answer.field("portway-reason").unwrap_or_default())
+}
+
+#[tokio::test]
+async fn whoever_is_logged_in_there_opens_a_port_of_their_own_workspace_and_nobody_elses() {
+    let echo = Echo::start().await;
+    let hub = Hub::start(people(), "");
+    let mut alice = hub.alice();
+    let mine = hub.url(echo.port(), HERS, "/a?b=c");
+    let arrived = alice.open(&mine).await;
+    assert_eq!((arrived.url.as_str(), arrived.answer.status()), (mine.as_str(), 200), "{}", arrived.answer.text());
+    assert!(!arrived.answer.text().contains(SESSION), "the control plane's session reached a workspace");
+    let theirs = alice.open(&hub.url(echo.port(), HIS, "/")).await;
+    assert_eq!(reason(&theirs), "404 not-found");
+    hub.gateway.stop();
+}
+
+#[tokio::test]
+async fn a_visit_without_a_login_waits_on_a_page_and_goes_on_once_there_is_one() {
+    let echo = Echo::start().await;
+    let hub = Hub::start(people(), "");
+    let mut nobody = Visitor::new(hub.gateway.plain());
+    let wanted = hub.url(echo.port(), HERS, "/deep?x=1");
+    let page = nobody.open(&wanted).await;
+    assert!(page.url.contains("/.portway/login?next="), "{}", page.url);
+    let text = page.answer.text();
+    assert!(text.contains("/login\"") && text.contains(&format!("{}-{HERS}", echo.port())), "{text}");
+    assert!(!text.contains("has ended"), "{text}");
+    nobody.keep(CONTROL, "session", SESSION);
+    let arrived = nobody.open(&page.url).await;
+    assert_eq!((arrived.url.as_str(), arrived.answer.status()), (wanted.as_str(), 200));
+    hub.gateway.stop();
+}
+
+#[tokio::test]
+async fn a_session_that_ends_there_ends_here_and_the_page_says_so() {
+    for change in [
+        format!("UPDATE sessions SET revoked_at = now() WHERE id = '{SESSION}'"),
+        format!("DELETE FROM sessions WHERE id = '{SESSION}'"),
+        format!("UPDATE sessions SET expires_at = now() WHERE id = '{SESSION}'"),
+    ] {
+        let events = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n8\r\ndata: 1\n\r\n";
+        let server = Recorder::start(vec![Step::ReadHead, Step::write(events)]).await;
+        let hub = Hub::start(people(), "");
+        let mut alice = hub.alice();
+        let url = hub.url(server.port(), HERS, "/.portway/port");
+        let cookie = alice.session_for(&url).await;
+        let host = format!("{}-{HERS}.{CONTROL}:{}", server.port(), hub.gateway.plain().port());
+        let mut stream = portway_testkit::Client::connect(hub.gateway.plain()).await;
+        stream
+            .send(format!(
+                "GET /events HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nSec-Fetch-Site: same-origin\r\n\r\n"
+            ))
+            .await;
+        stream.read_until(b"data: 1\n").await;
+        let since = std::time::Instant::now();
+        hub.postgres.sql(&change);
+        assert_eq!(stream.read_to_close().await.1, portway_testkit::Ending::Reset, "{change}");
+        println!("{change}: cut after {:?}", since.elapsed());
+        let page = alice.open(&hub.url(server.port(), HERS, "/")).await;
+        assert!(page.url.contains("/.portway/login"), "{}", page.url);
+        assert!(page.answer.text().contains("Your login has ended"), "{}", page.answer.text());
+        hub.gateway.stop();
+    }
+}
+
+#[tokio::test]
+async fn changes_are_seen_whether_they_are_notified_or_not() {
+    let echo = Echo::start().await;
+    let hub = Hub::start(people(), "");
+    let mut alice = hub.alice();
+    let url = hub.url(echo.port(), HERS, "/");
+    assert_eq!(alice.open(&url).await.answer.status(), 200);
+    // By its trigger.
+    hub.postgres.sql(&format!("UPDATE workspaces SET deleted_at = now() WHERE id = '{HERS}'"));
+    eventually_async("the workspace to be gone", async || alice.open(&url).await.answer.status() == 404).await;
+    hub.postgres.sql(&format!("UPDATE workspaces SET deleted_at = NULL WHERE id = '{HERS}'"));
+    eventually_async("the workspace to be back", async || alice.open(&url).await.answer.status() == 200).await;
+    // No trigger tells of a new owner, nor of a row that is gone.
+    hub.postgres.sql(&format!("UPDATE workspaces SET owner_user_id = '{BOB}' WHERE id = '{HERS}'"));
+    eventually_async("the new owner to be known", async || alice.open(&url).await.answer.status() == 404).await;
+    hub.postgres.sql(&format!("UPDATE workspaces SET owner_user_id = '{ALICE}' WHERE id = '{HERS}'"));
+    eventually_async("the old owner to be known", async || alice.open(&url).await.answer.status() == 200).await;
+    hub.postgres.sql(&format!("DELETE FROM workspaces WHERE id = '{HERS}'"));
+    eventually_async("the row to be missed", async || alice.open(&url).await.answer.status() == 404).await;
+    hub.gateway.stop();
+}
+
+#[tokio::test]
+async fn what_sleeps_is_woken_by_its_owners_visit_alone() {
+    let echo = Echo::start().await;
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    let api = Recorder::start(vec![Step::ReadRequest, Step::write(answer)]).await;
+    let postgres = people();
+    let config = format!(
+        "preset = \"code-hub\"\ncontrol_upstream = \"http://127.0.0.1:{}\"\n[postgres]\nurl = \"{}\"\n\
+         [workspaces]\naddress = \"localhost\"\nallow = [\"127.0.0.1\", \"::1\"]\n",
+        api.port(),
+        postgres.url()
+    );
+    let hub = Hub { gateway: with(&config), postgres };
+    let mut alice = hub.alice();
+    let url = hub.url(echo.port(), HERS, "/");
+    assert_eq!(alice.open(&url).await.answer.status(), 200);
+    let host = format!("{}-{HERS}.{CONTROL}", echo.port());
+    let cookie = alice.cookies(&host);
+    hub.phase(HERS, "STANDBY");
+    let fetch = async |path: &str| {
+        let mut client = portway_testkit::Client::connect(hub.gateway.plain()).await;
+        let port = hub.gateway.plain().port();
+        client
+            .round_trip("GET", format!("GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie}\r\nSec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\nConnection: close\r\n\r\n"))
+            .await
+    };
+    // A page that was left open calls in vain, and wakes nothing.
+    let mut last = String::new();
+    eventually_async("the workspace to be asleep", async || {
+        last = fetch("/api").await.field("portway-reason").unwrap_or_default();
+        last == "workspace-asleep"
+    })
+    .await;
+    assert!(api.connections().is_empty(), "a fetch woke the workspace");
+
+    let page = alice.open(&url).await;
+    assert_eq!(reason(&page), "503 workspace-starting", "{}", page.answer.text());
+    assert_eq!(page.answer.field("retry-after").as_deref(), Some("1"));
+    api.saw(&format!("PATCH /api/v1/workspaces/{HERS} HTTP/1.1")).await;
+    let sent = String::from_utf8_lossy(&api.connections()[0].bytes).into_owned();
+    assert!(
+        sent.contains(&format!("session={SESSION}")) && sent.ends_with("{\"desired_state\": \"RUNNING\"}"),
+        "{sent}"
+    );
+
+    // On its way up: what comes too early is held, and served once it runs.
+    hub.postgres
+        .sql(&format!("UPDATE workspaces SET desired_state = 'RUNNING', operation = 'STARTING' WHERE id = '{HERS}'"));
+    eventually_async("the workspace to be starting", async || {
+        fetch("/.portway/port").await.field("portway-reason").is_some_and(|reason| reason == "workspace-starting")
+    })
+    .await;
+    let mut client = portway_testkit::Client::connect(hub.gateway.plain()).await;
+    let port = hub.gateway.plain().port();
+    client
+        .send(format!(
+            "GET /held HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie}\r\nSec-Fetch-Site: same-origin\r\n\r\n"
+        ))
+        .await;
+    hub.postgres.sql(&format!("UPDATE workspaces SET phase = 'RUNNING', operation = 'NONE' WHERE id = '{HERS}'"));
+    let held = client.response("GET").await.expect("an answer");
+    assert_eq!(held.status(), 200, "{}", held.text());
+    assert_eq!(alice.open(&url).await.answer.status(), 200);
+    hub.gateway.stop();
+}
+
+#[tokio::test]
+async fn a_thousand_owners_visits_wake_a_workspace_once_and_a_limit_is_said() {
+    let answer = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 2\r\n\r\n{}";
+    let api = Recorder::start(vec![Step::ReadRequest, Step::write(answer)]).await;
+    let postgres = people();
+    let config = format!(
+        "preset = \"code-hub\"\ncontrol_upstream = \"http://127.0.0.1:{}\"\n[postgres]\nurl = \"{}\"\n\
+         [workspaces]\naddress = \"localhost\"\nallow = [\"127.0.0.1\", \"::1\"]\n",
+        api.port(),
+        postgres.url()
+    );
+    let hub = Hub { gateway: with(&config), postgres };
+    let alice = hub.alice();
+    let url = hub.url(3000, HERS, "/");
+    hub.phase(HERS, "STANDBY");
+    // The visit logs in first; those who follow hold the session.
+    let mut first = alice.clone();
+    eventually_async("the limit to be said", async || reason(&first.open(&url).await) == "429 workspace-limit").await;
+    let before = api.connections().len();
+    let visits = (0..100).map(|_| {
+        let (mut visitor, url) = (first.clone(), url.clone());
+        tokio::spawn(async move { reason(&visitor.open(&url).await) })
+    });
+    for visit in visits.collect::<Vec<_>>() {
+        assert_eq!(visit.await.expect("a visit"), "429 workspace-limit");
+    }
+    let after = api.connections().len();
+    println!("100 visits at once: the API server was asked {} times", after - before);
+    assert!(after - before <= 2, "{before} {after}");
+    hub.gateway.stop();
+}
+
+#[tokio::test]
+async fn states_have_pages_of_their_own_for_the_owner_and_none_for_strangers() {
+    let hub = Hub::start(people(), "");
+    let mut alice = hub.alice();
+    let url = hub.url(3000, HERS, "/");
+    for (change, wanted) in [
+        ("phase = 'ERROR'", "503 workspace-error"),
+        ("phase = 'RUNNING', operation = 'STOPPING'", "503 workspace-stopping"),
+        ("phase = 'PENDING', operation = 'PROVISIONING'", "503 workspace-starting"),
+        ("phase = 'DELETING'", "404 not-found"),
+    ] {
+        hub.postgres.sql(&format!("UPDATE workspaces SET {change} WHERE id IN ('{HERS}', '{HIS}')"));
+        let mut last = String::new();
+        eventually_async(wanted, async || {
+            last = reason(&alice.open(&url).await);
+            last == wanted
+        })
+        .await;
+        assert_eq!(reason(&alice.open(&hub.url(3000, HIS, "/")).await), "404 not-found", "{change}");
+    }
+    hub.gateway.stop();
+}
+
+#[tokio::test]
+async fn a_database_that_dies_leaves_visitors_alone_for_a_while_and_then_nobody() {
+    let echo = Echo::start().await;
+    let mut hub = Hub::start(people(), "");
+    let mut alice = hub.alice();
+    let url = hub.url(echo.port(), HERS, "/");
+    assert_eq!(alice.open(&url).await.answer.status(), 200);
+    hub.postgres.kill();
+    // Who is here stays; who is new is told to come again.
+    assert_eq!(alice.open(&url).await.answer.status(), 200);
+    let fresh = hub.alice().open(&url).await;
+    assert_eq!(reason(&fresh), "503 unavailable");
+    hub.postgres.start_again();
+    let mut fresh = hub.alice();
+    eventually_async("logins to work again", async || fresh.open(&url).await.answer.status() == 200).await;
+    hub.gateway.stop();
+}
+
+#[tokio::test]
+async fn what_is_stale_opens_nothing_until_the_database_answers_again() {
+    let echo = Echo::start().await;
+    let postgres = people();
+    let config = format!(
+        "preset = \"code-hub\"\n[postgres]\nurl = \"{}\"\nstale = \"1s\"\n[workspaces]\naddress = \"localhost\"\n\
+         allow = [\"127.0.0.1\", \"::1\"]\npoll = \"300ms\"\n",
+        postgres.url()
+    );
+    let hub = Hub { gateway: with(&config), postgres };
+    let mut alice = hub.alice();
+    let url = hub.url(echo.port(), HERS, "/");
+    assert_eq!(alice.open(&url).await.answer.status(), 200);
+    // Stopped in its tracks: connections stay open and nobody answers.
+    hub.postgres.service().pause();
+    eventually_async("stale workspaces to be refused", async || reason(&alice.open(&url).await) == "503 unavailable")
+        .await;
+    hub.postgres.service().resume();
+    eventually_async("everything to recover", async || alice.open(&url).await.answer.status() == 200).await;
+    hub.gateway.stop();
+}
+
+#[test]
+fn what_does_not_fit_the_database_is_told_precisely_before_anything_is_served() {
+    let postgres = people();
+    for (change, wanted) in [
+        ("ALTER TABLE workspaces RENAME COLUMN owner_user_id TO owner_id", "owner_user_id"),
+        ("ALTER TABLE sessions RENAME TO logins", "sessions"),
+    ] {
+        postgres.sql(change);
+        let config = format!(
+            "preset = \"code-hub\"\n[postgres]\nurl = \"{}\"\n[workspaces]\naddress = \"localhost\"\n",
+            postgres.url()
+        );
+        let (status, said) = builder().arg("--domain").arg(CONTROL).config(&config).start_refused();
+        assert_eq!(status.code(), Some(1));
+        assert!(said.contains(wanted) && said.contains("portway check"), "{said}");
+        if wanted == "owner_user_id" {
+            postgres.sql("ALTER TABLE workspaces RENAME COLUMN owner_id TO owner_user_id");
+        }
+    }
+}
