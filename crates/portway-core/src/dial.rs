@@ -84,8 +84,7 @@ fn number(ip: IpAddr) -> u128 {
 pub struct DialRules {
     /// Where workspaces are.
     pub allow: Vec<Cidr>,
-    /// Sockets of Portway itself and of what it relies on: listeners, operations, database, Redis, control upstream.
-    /// An unspecified address stands for every local one.
+    /// Sockets of Portway itself: listeners, operations. An unspecified address stands for every local one.
     pub own: Vec<SocketAddr>,
 }
 
@@ -112,7 +111,7 @@ impl DialRules {
         if never(ip) {
             return Err(DialRefusal::Forbidden);
         }
-        if self.is_own(ip, port, local) {
+        if is_one_of(&self.own, ip, port, local) {
             return Err(DialRefusal::Own);
         }
         let mut allowed = self.allow.iter().filter(|range| range.contains(ip)).peekable();
@@ -130,14 +129,15 @@ impl DialRules {
         }
         Ok(SocketAddr::new(ip, port))
     }
+}
 
-    fn is_own(&self, ip: IpAddr, port: u16, local: bool) -> bool {
-        let here = local || ip.is_loopback();
-        self.own.iter().any(|own| {
-            let own_ip = own.ip().to_canonical();
-            own.port() == port && (own_ip == ip || here && (own_ip.is_unspecified() || own_ip.is_loopback()))
-        })
-    }
+/// Whether a socket is one of these, which an unspecified or loopback address names by every address of this machine.
+pub fn is_one_of(sockets: &[SocketAddr], ip: IpAddr, port: u16, local: bool) -> bool {
+    let here = local || ip.is_loopback();
+    sockets.iter().any(|own| {
+        let own_ip = own.ip().to_canonical();
+        own.port() == port && (own_ip == ip || here && (own_ip.is_unspecified() || own_ip.is_loopback()))
+    })
 }
 
 /// Classes that no configuration opens: they are never a workspace, or only another spelling of one.

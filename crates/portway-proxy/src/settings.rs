@@ -1,8 +1,10 @@
 //! What the data plane is told once, at start. Read-only and shared by every core.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use portway_core::access::Rules;
 use portway_core::cookie::ControlCookie;
 use portway_core::dial::DialRules;
@@ -14,6 +16,9 @@ pub struct Settings {
     pub names: Names,
     pub rules: Rules,
     pub dial: DialRules,
+    /// Where the servers are that the gateway relies on: database, API server. No workspace is dialled there; they are
+    /// looked up again now and then.
+    pub relied_on: Arc<ArcSwap<Vec<SocketAddr>>>,
     pub timeouts: Timeouts,
     /// The control plane's own cookie, where one could be sent to workspace hosts.
     pub control_cookie: Option<ControlCookie>,

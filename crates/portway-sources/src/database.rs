@@ -102,6 +102,13 @@ impl Database {
         options(url).map(drop)
     }
 
+    /// Host and port of the server that `url` names; `None` for a socket of the file system.
+    pub fn server(url: &str) -> Option<(String, u16)> {
+        let options = options(url).ok()?;
+        let host = options.get_host().to_owned();
+        (!host.starts_with('/')).then_some((host, options.get_port()))
+    }
+
     /// The pool, for those who have statements of their own.
     pub fn pool(&self) -> &PgPool {
         &self.pool

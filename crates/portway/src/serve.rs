@@ -32,7 +32,7 @@ use crate::config::Settings;
 use crate::demo;
 use crate::output::Failure;
 use crate::running::{Claim, Running};
-use crate::serve::beside::Beside;
+use crate::serve::beside::{Beside, ReliedOn};
 
 /// Every socket of the gateway, bound.
 struct Bound {
@@ -80,7 +80,7 @@ pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failu
 
     let metrics = ops::recorder()?;
     let (control, calls) = Control::channel();
-    let proxy = proxy_settings(&settings, &names, &bound);
+    let proxy = proxy_settings(&settings, &names, &bound, beside::relied_on(&settings).await);
     let engine = Engine::start(Parts {
         settings: Arc::new(proxy),
         directory: Directory::new(publisher.directory()),
@@ -200,13 +200,14 @@ async fn load(settings: &Settings, names: &Names, store: &Store, publisher: &Pub
     Ok(())
 }
 
-fn proxy_settings(settings: &Settings, names: &Names, bound: &Bound) -> ProxySettings {
+fn proxy_settings(settings: &Settings, names: &Names, bound: &Bound, relied_on: ReliedOn) -> ProxySettings {
     let limits = &settings.limits;
     let own = bound.plain_at.iter().chain(&bound.tls_at).copied().chain([bound.ops_at]).collect();
     ProxySettings {
         names: names.clone(),
         rules: settings.rules.clone(),
         dial: DialRules { allow: settings.allow.clone(), own },
+        relied_on,
         timeouts: Timeouts {
             tls_handshake: limits.tls_handshake,
             request_head: limits.request_head,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portway_core::access::Permit;
-use portway_core::dial::{DialRefusal, LOOPBACK};
+use portway_core::dial::{DialRefusal, LOOPBACK, is_one_of};
 use portway_core::host::Scheme;
 use portway_core::workspace::Address;
 use rustls_pki_types::ServerName;
@@ -135,7 +135,10 @@ impl Dialer {
             Door::Port => (permit.port(), permit.scheme()),
             Door::Ide(port) => (port, Scheme::Http),
         };
-        let address = rules.check(ip, port, is_local(ip)).map_err(|refusal| {
+        let local = is_local(ip);
+        let relied_on = is_one_of(&self.settings.relied_on.load(), ip, port, local);
+        let checked = if relied_on { Err(DialRefusal::Own) } else { rules.check(ip, port, local) };
+        let address = checked.map_err(|refusal| {
             let workspace = &permit.workspace().id;
             tracing::warn!(event = "address-refused", ws_id = %workspace, address = %ip, port, %refusal);
             DialError::Refused(refusal)

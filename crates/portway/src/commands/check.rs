@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use portway_core::host::{Names, PortForm, Scheme};
 use portway_proxy::tls::{CertificateFiles, Certificates};
+use portway_sources::{Database, DatabaseError, database_check};
 use serde::Serialize;
 
 use crate::config::problem::{Complaint, Place, Problem};
@@ -42,6 +43,8 @@ struct Summary {
     /// What a port's address looks like, for each domain.
     urls: Vec<String>,
     allow: Vec<String>,
+    /// What the control plane's database was found to be, where there is one.
+    database: Option<String>,
 }
 
 pub(crate) async fn run(flags: &Flags, json: bool) -> Result<(), Failure> {
@@ -57,10 +60,11 @@ pub(crate) async fn run(flags: &Flags, json: bool) -> Result<(), Failure> {
         check_certificates(tls, &names, &mut problems, &mut warnings);
     }
     check_workspaces(&settings, &names, &mut problems).await;
+    let database = check_control_plane(&settings, &names, &mut problems, &mut warnings).await;
     if !problems.is_empty() {
         return bad(output, problems);
     }
-    let summary = summary(&settings, &names);
+    let summary = Summary { database, ..summary(&settings, &names) };
     let human = human(&summary);
     if !json {
         warnings.iter().for_each(|warning| warn(warning));
@@ -139,6 +143,64 @@ async fn check_workspaces(settings: &Settings, names: &Names, problems: &mut Vec
     }
 }
 
+/// Compares the queries, the channels and the role with the real database.
+async fn check_control_plane(
+    settings: &Settings,
+    names: &Names,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<String>,
+) -> Option<String> {
+    let plane = &settings.control_plane;
+    let postgres = plane.postgres.as_ref()?;
+    let mut complain = |key: &str, error: DatabaseError| {
+        problems.push(Complaint::new(error.to_string()).at(&postgres.place, key));
+    };
+    let database = match Database::new(&postgres.url, postgres.connections) {
+        Ok(database) => database,
+        Err(error) => {
+            complain("postgres.url", error);
+            return None;
+        }
+    };
+    let (role, superuser) = match database_check::role(&database).await {
+        Ok(found) => found,
+        // Nothing else can be asked either.
+        Err(error) => {
+            complain("postgres.url", error);
+            return None;
+        }
+    };
+    if superuser {
+        warnings.push(format!(
+            "the gateway connects as `{role}`, a superuser: give it a role of its own that may read what its queries need"
+        ));
+    }
+    let mut found = format!("role {role}");
+    if let Some(query) = &plane.workspaces {
+        match database_check::workspaces(&database, query, names).await {
+            Ok(count) => found.push_str(&format!(", {count} workspaces")),
+            Err(error) => complain("workspaces.query", error),
+        }
+        match database_check::silent_channels(&database, &query.channels).await {
+            Ok(silent) => warnings.extend(silent.into_iter().map(|channel| {
+                format!("no function of the database notifies on `{channel}`: changes are seen by polling alone")
+            })),
+            Err(error) => complain("workspaces.channels", error),
+        }
+    }
+    if let Some(sessions) = &plane.sessions {
+        let checked = match Database::new(&sessions.url, postgres.connections) {
+            Ok(database) => database_check::sessions(&database, &sessions.query).await,
+            Err(error) => Err(error),
+        };
+        match checked {
+            Ok(()) => found.push_str(", sessions can be looked up"),
+            Err(error) => complain("sessions.query", error),
+        }
+    }
+    Some(found)
+}
+
 fn summary(settings: &Settings, names: &Names) -> Summary {
     let form = PortForm::Number { port: 3000, tls: false };
     let url =
@@ -152,6 +214,7 @@ fn summary(settings: &Settings, names: &Names) -> Summary {
         control: names.control.origin(),
         urls: (0..names.domains.len()).map(url).collect(),
         allow: settings.allow.iter().map(ToString::to_string).collect(),
+        database: None,
     }
 }
 
@@ -161,9 +224,10 @@ fn human(summary: &Summary) -> String {
         _ => sockets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     };
     let allow = if summary.allow.is_empty() { "nowhere".to_owned() } else { summary.allow.join(", ") };
+    let database = summary.database.as_ref().map(|found| format!("\n  database    {found}")).unwrap_or_default();
     format!(
         "configuration is good\n  file        {}\n  data        {}\n  plain HTTP  {}\n  TLS         {}\n  operations  {}\n  \
-         log in at   {}\n  port 3000   {}\n  workspaces  {allow}",
+         log in at   {}\n  port 3000   {}\n  workspaces  {allow}{database}",
         summary.config.as_deref().unwrap_or("none, the embedded default"),
         summary.data,
         sockets(&summary.listen),

@@ -2,12 +2,15 @@
 //!
 //! What is stale is decided here: a source that has been silent for longer than it is believed opens nothing (R70).
 
+use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use portway_control::external::External;
 use portway_control::seal::{KEY_LEN, SealKey};
 use portway_control::wake::{WakeRequest, Waker};
@@ -20,6 +23,8 @@ use super::ops::Readiness;
 use crate::config::Settings;
 use crate::output::Failure;
 
+/// How often the servers relied on are looked up again.
+const LOOK_UP: Duration = Duration::from_secs(10);
 /// The key under which sessions of the control plane are sealed, in the data folder.
 const KEY: &str = "seal.key";
 
@@ -163,6 +168,52 @@ async fn watch_age(all: Vec<Freshness>, stale: Duration, publisher: Publisher, r
         }
         publisher.publish(vec![Event::Stale { source: DATABASE_SOURCE.into(), stale: is }]).await;
     }
+}
+
+/// Sockets that no workspace is dialled at.
+pub(super) type ReliedOn = Arc<ArcSwap<Vec<SocketAddr>>>;
+
+/// Where the servers that the settings name are, now and, by a task of its own, from now on: a container has another address
+/// after each restart. What was known once stays known while a name does not resolve.
+pub(super) async fn relied_on(settings: &Settings) -> ReliedOn {
+    let plane = &settings.control_plane;
+    let mut servers: Vec<(String, u16)> = Vec::new();
+    servers.extend(plane.postgres.iter().flat_map(|postgres| Database::server(&postgres.url)));
+    servers.extend(plane.sessions.iter().flat_map(|sessions| Database::server(&sessions.url)));
+    servers.extend(plane.upstream.iter().map(|upstream| (upstream.host.clone(), upstream.port)));
+    let found = ReliedOn::default();
+    if servers.is_empty() {
+        return found;
+    }
+    let mut known: BTreeMap<(String, u16), Vec<SocketAddr>> = BTreeMap::new();
+    look_up(&servers, &mut known, &found).await;
+    let keep = found.clone();
+    tokio::spawn(async move {
+        let mut look = interval(LOOK_UP);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            look.tick().await;
+            look_up(&servers, &mut known, &keep).await;
+        }
+    });
+    found
+}
+
+async fn look_up(
+    servers: &[(String, u16)],
+    known: &mut BTreeMap<(String, u16), Vec<SocketAddr>>,
+    found: &ArcSwap<Vec<SocketAddr>>,
+) {
+    for server in servers {
+        let asked = tokio::net::lookup_host((server.0.as_str(), server.1));
+        match tokio::time::timeout(Duration::from_secs(3), asked).await {
+            Ok(Ok(addresses)) => drop(known.insert(server.clone(), addresses.collect())),
+            Ok(Err(_)) | Err(_) => {
+                tracing::debug!(host = server.0, "a server the gateway relies on has no address now")
+            }
+        }
+    }
+    found.store(Arc::new(known.values().flatten().copied().collect()));
 }
 
 fn database(url: &str, connections: u32) -> Result<Database, Failure> {

@@ -150,6 +150,18 @@ async fn changes_are_seen_whether_they_are_notified_or_not() {
 }
 
 #[tokio::test]
+async fn no_port_of_a_workspace_leads_to_what_the_gateway_relies_on() {
+    let hub = Hub::start(people(), "");
+    let mut alice = hub.alice();
+    // The workspace is this machine, and so is the database.
+    let arrived = alice.open(&hub.url(hub.postgres.port(), HERS, "/")).await;
+    assert_eq!(reason(&arrived), "502 address-refused");
+    let arrived = alice.open(&hub.url(9, HERS, "/")).await;
+    assert_eq!(reason(&arrived), "502 address-refused", "the API server");
+    hub.gateway.stop();
+}
+
+#[tokio::test]
 async fn what_sleeps_is_woken_by_its_owners_visit_alone() {
     let echo = Echo::start().await;
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
@@ -308,6 +320,55 @@ async fn what_is_stale_opens_nothing_until_the_database_answers_again() {
     hub.postgres.service().resume();
     eventually_async("everything to recover", async || alice.open(&url).await.answer.status() == 200).await;
     hub.gateway.stop();
+}
+
+#[test]
+fn check_compares_the_configuration_with_the_database() {
+    let postgres = people();
+    postgres.sql(
+        "CREATE ROLE portway LOGIN; GRANT SELECT ON workspaces TO portway;
+         CREATE ROLE portway_sessions LOGIN; GRANT SELECT (id, user_id, expires_at, revoked_at) ON sessions TO portway_sessions;
+         GRANT SELECT (id, username) ON users TO portway_sessions",
+    );
+    let config = format!(
+        "preset = \"code-hub\"\n[postgres]\nurl = \"{}\"\n[sessions]\nurl = \"{}\"\n\
+         [workspaces]\naddress = \"localhost\"\nallow = [\"127.0.0.1\"]\n",
+        postgres.url_of("portway"),
+        postgres.url_of("portway_sessions")
+    );
+    // Two roles: the one that reads workspaces may not read sessions, and the other way round.
+    let gateway = with(&config);
+    let good = gateway.try_run(&["check"]);
+    let said = String::from_utf8_lossy(&good.stdout).into_owned();
+    assert!(good.status.success(), "{}", String::from_utf8_lossy(&good.stderr));
+    assert!(said.contains("role portway, 2 workspaces, sessions can be looked up"), "{said}");
+    for (change, wanted) in [
+        (
+            "REVOKE SELECT ON workspaces FROM portway",
+            "workspaces.query: PostgreSQL says: permission denied for table workspaces",
+        ),
+        (
+            "REVOKE SELECT (expires_at) ON sessions FROM portway_sessions",
+            "sessions.query: PostgreSQL says: permission denied",
+        ),
+        ("DROP TRIGGER workspaces_notify ON workspaces; DROP FUNCTION notify_workspace", "notifies on `ws_sse`"),
+    ] {
+        postgres.sql(change);
+        let said = gateway.try_run(&["check"]);
+        let said = String::from_utf8_lossy(&said.stderr).into_owned();
+        // Warnings stand beside what is good.
+        if wanted.contains("notifies") {
+            postgres.sql(
+                "GRANT SELECT ON workspaces TO portway; GRANT SELECT (expires_at) ON sessions TO portway_sessions",
+            );
+            let said = gateway.try_run(&["check"]);
+            let said = String::from_utf8_lossy(&said.stderr).into_owned();
+            assert!(said.contains(wanted), "{said}");
+        } else {
+            assert!(said.contains(wanted), "{said}");
+        }
+    }
+    gateway.stop();
 }
 
 #[test]
