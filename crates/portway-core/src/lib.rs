@@ -8,6 +8,7 @@
 //! dev server is told, [`dial`] where bytes may go at all.
 
 pub mod access;
+pub mod activity;
 pub mod browser;
 pub mod cookie;
 pub mod dial;

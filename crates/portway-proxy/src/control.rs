@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use portway_core::activity::Attention;
 use portway_core::host::Place;
 use portway_core::noticed::Notice;
 use portway_core::secret::SecretHash;
@@ -26,6 +27,8 @@ pub enum ControlCall {
     TokenUsed(SecretHash),
     /// Something noticed of a workspace, for every core to know.
     Noticed { workspace: Arc<str>, notice: Notice, done: oneshot::Sender<()> },
+    /// What workspaces were used since the last time, by the ids of their sources.
+    Active(Vec<(Arc<str>, Attention)>),
     /// A batch of access-log lines.
     Log(Vec<u8>),
 }
@@ -111,6 +114,11 @@ impl Control {
         let (done, known) = oneshot::channel();
         let _ = self.0.try_send(ControlCall::Noticed { workspace, notice, done });
         known
+    }
+
+    /// Reports which workspaces were used; false where nobody takes it.
+    pub fn active(&self, used: Vec<(Arc<str>, Attention)>) -> bool {
+        self.0.try_send(ControlCall::Active(used)).is_ok()
     }
 
     /// Hands over log lines without waiting; false where they were dropped.

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use portway_core::Timestamp;
+use portway_core::activity::Attention;
 use portway_core::noticed::Notice;
 use portway_core::secret::SecretHash;
+use portway_core::workspace::Workspace;
 use tokio::sync::{oneshot, watch};
 
 use crate::control::Control;
@@ -50,6 +52,8 @@ pub struct Core {
     /// Notices of this second.
     pub notices: Cell<(Timestamp, u32)>,
     pub ledger: Ledger,
+    /// Workspaces used since the last report.
+    pub used: RefCell<HashMap<Arc<str>, Attention>>,
     /// Requests that wait for their workspace to start.
     pub held: Busy,
     /// True once the gateway is leaving: finish what is under way and take nothing new.
@@ -101,6 +105,32 @@ impl Core {
             repaired.insert(session, now);
         }
         room
+    }
+
+    /// Notes that a workspace is used. Said again before the next report, it costs a look-up.
+    pub fn active(&self, workspace: &Workspace, attention: Attention) {
+        if !self.settings.reports_activity {
+            return;
+        }
+        let mut used = self.used.borrow_mut();
+        match used.get_mut(&workspace.id) {
+            Some(known) => *known = attention.max(*known),
+            None => drop(used.insert(workspace.id.clone(), attention)),
+        }
+    }
+
+    /// Reports what was used since the last time; kept where it cannot be handed over.
+    pub fn report_activity(&self) {
+        if !self.settings.reports_activity {
+            return;
+        }
+        self.leases.look(self.now(), |permit, attention| self.active(permit.workspace(), attention));
+        let mut used = self.used.borrow_mut();
+        if !used.is_empty()
+            && self.control.active(used.iter().map(|(id, attention)| (id.clone(), *attention)).collect())
+        {
+            used.clear();
+        }
     }
 
     pub fn is_draining(&self) -> bool {

@@ -187,6 +187,7 @@ impl Seat {
             tokens: RefCell::default(),
             repaired: RefCell::default(),
             notices: Cell::default(),
+            used: RefCell::default(),
             held: edge::Busy::default(),
             ledger: Ledger::new(self.control.clone(), self.log),
             draining: self.draining.clone(),
@@ -214,12 +215,14 @@ impl Seat {
                 _ = tick.tick() => {
                     core.ledger.cut(core.leases.expire(core.now()));
                     core.pool.sweep();
+                    core.report_activity();
                     core.ledger.flush();
                 }
                 _ = draining.wait_for(|draining| *draining) => break,
             }
         }
         seat.leave(&core, updates, handed).await;
+        core.report_activity();
         core.ledger.flush();
     }
 

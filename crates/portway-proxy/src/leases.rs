@@ -1,7 +1,8 @@
 //! The leases of one core: every permit under which bytes move, so that a change can end it (R53).
 //!
 //! A lease owns its permit; dropping it deregisters. Decision and registration happen in one turn of the core, and a
-//! change is heard in a later one, so nothing falls between. It knows no HTTP: a cut lease just resolves `revoked`.
+//! change is heard in a later one, so nothing falls between. It also counts the bytes that move under it, so that an open
+//! stream can be told from a busy one. It knows no HTTP: a cut lease just resolves `revoked`.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -11,8 +12,11 @@ use std::task::{Poll, Waker};
 
 use portway_core::Timestamp;
 use portway_core::access::{Permit, Rules};
+use portway_core::activity::{Attention, KEEP_ALIVE_BYTES, KEEP_ALIVE_SPAN};
 use portway_core::snapshot::{Diff, Snapshot};
 use slab::Slab;
+
+use crate::relay::visitor::Progress;
 
 /// All leases of one core.
 #[derive(Debug, Default)]
@@ -23,6 +27,12 @@ pub struct Leases {
 struct Slot {
     permit: Permit,
     cut: Cell<bool>,
+    /// From the visitor, and to them.
+    up: Progress,
+    down: Progress,
+    /// What was moved at the last look, and from the visitor at the beginning of this minute.
+    seen: Cell<(u64, u64)>,
+    minute: Cell<(Timestamp, u64)>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -48,7 +58,15 @@ impl fmt::Debug for Lease {
 impl Leases {
     /// Registers a permit. Call it in the same turn as the decision.
     pub fn register(self: &Rc<Self>, permit: Permit) -> Lease {
-        let slot = Rc::new(Slot { permit, cut: Cell::new(false), waker: RefCell::default() });
+        let slot = Rc::new(Slot {
+            permit,
+            cut: Cell::new(false),
+            up: Progress::default(),
+            down: Progress::default(),
+            seen: Cell::default(),
+            minute: Cell::default(),
+            waker: RefCell::default(),
+        });
         let key = self.slots.borrow_mut().insert(slot.clone());
         Lease { slot, key, home: self.clone() }
     }
@@ -56,6 +74,23 @@ impl Leases {
     /// How many streams hold a lease.
     pub fn len(&self) -> usize {
         self.slots.borrow().len()
+    }
+
+    /// Tells of every stream in which bytes have moved since the last look, and whether a person is behind them.
+    pub fn look(&self, now: Timestamp, mut tell: impl FnMut(&Permit, Attention)) {
+        for (_, slot) in self.slots.borrow().iter() {
+            let (up, down) = (slot.up.moved.get(), slot.down.moved.get());
+            if slot.seen.replace((up, down)) == (up, down) {
+                continue;
+            }
+            let (began, before) = slot.minute.get();
+            // What a stream sends by itself to stay open is little.
+            let attended = up - before > KEEP_ALIVE_BYTES;
+            if attended || now >= began + KEEP_ALIVE_SPAN {
+                slot.minute.set((now, up));
+            }
+            tell(&slot.permit, if attended { Attention::Attended } else { Attention::Background });
+        }
     }
 
     /// Decides again whatever `diff` touches; returns how many leases were cut.
@@ -90,6 +125,16 @@ impl Leases {
 impl Lease {
     pub fn permit(&self) -> &Permit {
         &self.slot.permit
+    }
+
+    /// Bytes from the visitor.
+    pub(crate) fn up(&self) -> &Progress {
+        &self.slot.up
+    }
+
+    /// Bytes to the visitor.
+    pub(crate) fn down(&self) -> &Progress {
+        &self.slot.down
     }
 
     /// Whether it has been cut.

@@ -31,6 +31,8 @@ pub struct Settings {
     pub ide_page: Option<String>,
     /// How long a request that is no navigation waits for its workspace to start.
     pub hold: Duration,
+    /// Whether somebody wants to know which workspaces are used.
+    pub reports_activity: bool,
     /// Answer plain HTTP with a redirect to the public https origin instead of serving it.
     pub redirect_to_https: bool,
     /// `Strict-Transport-Security: max-age=…` on TLS answers, in seconds; 0 for none.

@@ -6,12 +6,14 @@
 //! Reading order: [`publisher`] (one change, one way), [`store`] (Portway's own state in SQLite), [mod@file] (the static
 //! workspace file), [`database`] (a control plane's PostgreSQL), [`watch`] (what keeps the directory up with both).
 
+pub mod activity;
 pub mod database;
 pub mod file;
 pub mod publisher;
 pub mod store;
 pub mod watch;
 
+pub use activity::{ActivitySettings, RedisSet, Used};
 pub use database::sessions::{ControlSession, SessionSource};
 pub use database::workspaces::{AddressTemplate, DATABASE_SOURCE, DatabaseSource, Freshness, WorkspaceQuery};
 pub use database::{Database, DatabaseError, check as database_check};

@@ -34,6 +34,9 @@ use crate::output::Failure;
 use crate::running::{Claim, Running};
 use crate::serve::beside::{Beside, ReliedOn};
 
+/// How long the last report of activity may take.
+const LAST_REPORT: Duration = Duration::from_secs(2);
+
 /// Every socket of the gateway, bound.
 struct Bound {
     plain: Vec<TcpListener>,
@@ -105,7 +108,10 @@ pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failu
         None => ControlHost::new(control_settings, store.clone(), publisher.clone()),
     };
     let waker = beside.waker(&settings, &store);
-    tokio::spawn(control::answer(calls, host, store.clone(), publisher.clone(), writer.clone(), waker));
+    let (activity, collected) = beside::report_activity(&settings);
+    let ours =
+        control::Ours { store: store.clone(), publisher: publisher.clone(), writer: writer.clone(), waker, activity };
+    tokio::spawn(control::answer(calls, host, ours));
     tokio::spawn(watch_store(store.clone(), publisher.clone(), pending()));
     let ready = ops::Readiness::default();
     beside.follow(&store, &publisher, &ready);
@@ -144,6 +150,8 @@ pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failu
     drop(demo);
     engine.drain();
     let _ = tokio::task::spawn_blocking(move || engine.join()).await;
+    // The cores' last reports are in; the collector ends with them.
+    let _ = tokio::time::timeout(LAST_REPORT, collected).await;
     store.close().await;
     tracing::info!(event = "stopped");
     writer.finish().await;
@@ -224,6 +232,7 @@ fn proxy_settings(settings: &Settings, names: &Names, bound: &Bound, relied_on: 
         control_cookie: settings.control_plane.sessions.as_ref().map(|sessions| sessions.cookie.clone()),
         ide_page: settings.ide_page(names),
         hold: settings.control_plane.wake.as_ref().map_or(Duration::ZERO, |wake| wake.hold),
+        reports_activity: settings.control_plane.activity.is_some(),
         redirect_to_https: settings.tls.as_ref().is_some_and(|tls| tls.redirect),
         hsts: settings.tls.as_ref().and_then(|tls| tls.hsts).map_or(0, |age| age.as_secs()),
         connections: limits.connections,

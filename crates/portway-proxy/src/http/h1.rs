@@ -29,7 +29,6 @@ use crate::leases::Lease;
 use crate::ledger::Record;
 use crate::refusal::{Form, Refusal};
 use crate::relay::forward::{Ended, forward};
-use crate::relay::visitor::Progress;
 
 /// How long, and for how many bytes, a connection that we close is still read, so that the answer is not lost to a reset.
 const LINGER: (Duration, usize) = (Duration::from_secs(2), 256 * 1024);
@@ -159,10 +158,9 @@ async fn relay(
     let edit = Edit::new(&core.settings, visit, head, lease.permit());
     let mut body = Body::new(visitor, head.framing());
     let mut responder = Response::new(visitor, head, !keep);
-    let progress = Progress::default();
     let gone = visitor.gone(core.settings.timeouts.half_closed);
-    let ended = forward(core, &lease, &edit, head, &mut body, &mut responder, gone, &progress).await;
-    record.moved(progress.moved.get(), responder.body());
+    let ended = forward(core, &lease, &edit, head, &mut body, &mut responder, gone).await;
+    record.moved(lease.up().moved.get(), responder.body());
     let close = responder.closes();
     match ended {
         Ended::Complete { request_complete, status } => {

@@ -36,7 +36,6 @@ use crate::leases::Lease;
 use crate::ledger::Record;
 use crate::refusal::{Form, Refusal};
 use crate::relay::forward::{Ended, forward};
-use crate::relay::visitor::Progress;
 
 /// Streams at once. A page's images come in hundreds; more of them wait their turn.
 const STREAMS: u32 = 100;
@@ -238,13 +237,12 @@ async fn relay(
     let mut body = Body { stream: body, framing: head.framing() };
     let wire = Rc::new(RefCell::new(Wire::Waiting(respond)));
     let mut responder = Response::new(wire.clone(), head);
-    let progress = Progress::default();
     let gone = {
         let wire = wire.clone();
         poll_fn(move |cx| wire.borrow_mut().poll_reset(cx))
     };
-    let ended = forward(core, &lease, &edit, head, &mut body, &mut responder, gone, &progress).await;
-    record.moved(progress.moved.get(), responder.body());
+    let ended = forward(core, &lease, &edit, head, &mut body, &mut responder, gone).await;
+    record.moved(lease.up().moved.get(), responder.body());
     match ended {
         Ended::Complete { status, .. } => record.close(status, "relayed"),
         Ended::Refused(refusal) => {

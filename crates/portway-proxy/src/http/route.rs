@@ -4,6 +4,7 @@
 //! that the lease is registered before a change can be heard. What is done with the outcome is each protocol's business.
 
 use portway_core::access::{Decision, Reason, Rules, Visitor, Waiting, decide, effective_level};
+use portway_core::activity::of_request;
 use portway_core::browser::{self, Asking, Once, Policy};
 use portway_core::host::{HostError, Place, Target};
 use portway_core::snapshot::Snapshot;
@@ -132,6 +133,7 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead) -> Result<Route, Wa
     if let Visitor::Token(token) = &credentials.visitor {
         core.token_used(token.hash);
     }
+    core.active(permit.workspace(), of_request(head.method(), form == Form::Page));
     let lease = core.leases.register(permit);
     Ok(if path_only == PORT_PROBE { Route::Probe(lease) } else { Route::Relay(lease) })
 }

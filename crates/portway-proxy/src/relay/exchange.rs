@@ -15,6 +15,7 @@ use super::pump::{PumpFault, pump};
 use super::refused::{Refused, refused};
 use super::visitor::{BodyFault, Progress, RequestBody, Responder};
 use crate::http::edit::Edit;
+use crate::leases::Lease;
 use crate::upstream::Connection;
 
 /// Interim responses before the final one; more is an attack (R29).
@@ -66,9 +67,10 @@ pub(crate) async fn exchange<B: RequestBody, R: Responder>(
     responder: &mut R,
     edit: &Edit<'_>,
     mut gone: Pin<&mut impl Future<Output = ()>>,
-    progress: &Progress,
+    lease: &Lease,
 ) -> Result<Done, Fault> {
     let limits = &edit.settings.timeouts;
+    let progress = lease.up();
     let upstream = connection.io.clone();
     if upstream.write_all(head_bytes).await.is_err() {
         return Err(Fault::Silent);
@@ -76,7 +78,7 @@ pub(crate) async fn exchange<B: RequestBody, R: Responder>(
     let head_seen = Cell::new(false);
     let mut sent = head.framing() == Framing::None;
     let mut request_complete = sent;
-    let mut receive = pin!(receive(connection, head, responder, edit, progress, &head_seen));
+    let mut receive = pin!(receive(connection, head, responder, edit, lease, &head_seen));
     let mut send = pin!(body.send(&upstream, progress));
     let mut deadline = pin!(sleep(limits.response_head));
     let mut stalled = pin!(stalled(progress, limits.body_idle, limits.body_rate));
@@ -142,10 +144,10 @@ async fn receive<R: Responder>(
     request: &RequestHead,
     responder: &mut R,
     edit: &Edit<'_>,
-    progress: &Progress,
+    lease: &Lease,
     head_seen: &Cell<bool>,
 ) -> Result<Done, Fault> {
-    let response = final_head(connection, request, responder, edit, progress).await?;
+    let response = final_head(connection, request, responder, edit, lease.up()).await?;
     if response.status() == 101 {
         return if edit.upgrade { Ok(Done::Switched(Box::new(response))) } else { Err(Fault::Bad) };
     }
@@ -154,10 +156,10 @@ async fn receive<R: Responder>(
         return Err(Fault::Refused(refused));
     }
     let framing = response.framing();
-    progress.spoke.set(true);
+    lease.up().spoke.set(true);
     responder.head(&response, edit, framing).map_err(|_| Fault::Bad)?;
     head_seen.set(true);
-    body(connection, responder, framing).await?;
+    body(connection, responder, framing, lease.down()).await?;
     // A login that belongs to the connection (NTLM, Negotiate) must never serve another request of ours (R42).
     let bound = request.fields().get(Name::Authorization).is_some_and(|value| {
         let scheme = value.split(|b| *b == b' ').next().unwrap_or_default();
@@ -199,7 +201,12 @@ async fn final_head<R: Responder>(
     }
 }
 
-async fn body<R: Responder>(connection: &mut Connection, responder: &mut R, framing: Framing) -> Result<(), Fault> {
+async fn body<R: Responder>(
+    connection: &mut Connection,
+    responder: &mut R,
+    framing: Framing,
+    down: &Progress,
+) -> Result<(), Fault> {
     if framing == Framing::None {
         responder.end(None);
         return responder.flush().await.map_err(|_| Fault::VisitorGone);
@@ -207,7 +214,10 @@ async fn body<R: Responder>(connection: &mut Connection, responder: &mut R, fram
     let mut decoder = BodyDecoder::new(framing, &Limits::response());
     loop {
         match decoder.decode(&mut connection.buf).map_err(|_| Fault::Truncated)? {
-            Piece::Data(data) => responder.data(data),
+            Piece::Data(data) => {
+                down.moved.set(down.moved.get() + data.len() as u64);
+                responder.data(data);
+            }
             Piece::End(trailers) => {
                 responder.end(trailers.as_ref());
                 return responder.flush().await.map_err(|_| Fault::VisitorGone);
@@ -222,6 +232,7 @@ async fn body<R: Responder>(connection: &mut Connection, responder: &mut R, fram
                         Err(PumpFault::From(_)) => return Err(Fault::Truncated),
                         Err(PumpFault::To(_)) => return Err(Fault::VisitorGone),
                     };
+                    down.moved.set(down.moved.get() + moved);
                     responder.moved(moved);
                     decoder.advance(moved);
                     if moved < left {

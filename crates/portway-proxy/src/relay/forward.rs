@@ -14,7 +14,7 @@ use portway_http1::{Framing, RequestHead, ResponseHead};
 
 use super::exchange::{Done, Fault, exchange};
 use super::refused::{self, Refused};
-use super::visitor::{Progress, RequestBody, Responder};
+use super::visitor::{RequestBody, Responder};
 use crate::core::Core;
 use crate::http::edit::Edit;
 use crate::leases::Lease;
@@ -46,12 +46,11 @@ pub(crate) async fn forward<B: RequestBody, R: Responder>(
     body: &mut B,
     responder: &mut R,
     gone: impl Future<Output = ()>,
-    progress: &Progress,
 ) -> Ended {
     tokio::select! {
         biased;
-        () = lease.revoked() => if progress.spoke.get() { Ended::Cut } else { Ended::Refused(Refusal::Revoked) },
-        ended = attempt(core, lease, edit, head, body, responder, gone, progress) => ended,
+        () = lease.revoked() => if lease.up().spoke.get() { Ended::Cut } else { Ended::Refused(Refusal::Revoked) },
+        ended = attempt(core, lease, edit, head, body, responder, gone) => ended,
     }
 }
 
@@ -64,7 +63,6 @@ async fn attempt<B: RequestBody, R: Responder>(
     body: &mut B,
     responder: &mut R,
     gone: impl Future<Output = ()>,
-    progress: &Progress,
 ) -> Ended {
     let permit = lease.permit();
     let port = permit.port();
@@ -104,8 +102,7 @@ async fn attempt<B: RequestBody, R: Responder>(
                 Err(error) => return closed(error),
             },
         };
-        let outcome =
-            exchange(&mut connection, head, &head_bytes, body, responder, &edit, gone.as_mut(), progress).await;
+        let outcome = exchange(&mut connection, head, &head_bytes, body, responder, &edit, gone.as_mut(), lease).await;
         return match outcome {
             Ok(Done::Complete { reusable, request_complete, status }) => {
                 // Only a name that was not refused again is kept: what a page echoes switches nothing.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use portway_core::cookie::ControlCookie;
 use portway_core::host::canonical_port;
 use portway_core::workspace::Address;
-use portway_sources::{AddressTemplate, WorkspaceQuery};
+use portway_sources::{ActivitySettings, AddressTemplate, RedisSet, WorkspaceQuery};
 
 use super::file::{self, Raw};
 use super::keys::{self, Key, Kind};
@@ -26,6 +26,7 @@ pub(crate) struct ControlPlane {
     pub(crate) sessions: Option<Sessions>,
     pub(crate) upstream: Option<Upstream>,
     pub(crate) wake: Option<Wake>,
+    pub(crate) activity: Option<ActivitySettings>,
 }
 
 /// The database.
@@ -101,7 +102,8 @@ pub(super) fn read_all(r: &mut Reader) -> Option<ControlPlane> {
     let sessions = sessions(r, postgres.as_ref())?;
     let upstream = r.read(&keys::CONTROL_UPSTREAM, upstream);
     let wake = wake(r, upstream.is_some())?;
-    Some(ControlPlane { postgres, workspaces, sessions, upstream: upstream.map(|it| it.value), wake })
+    let activity = activity(r)?;
+    Some(ControlPlane { postgres, workspaces, sessions, upstream: upstream.map(|it| it.value), wake, activity })
 }
 
 fn postgres(r: &mut Reader) -> Option<Option<Postgres>> {
@@ -179,6 +181,25 @@ fn wake(r: &mut Reader, has_upstream: bool) -> Option<Option<Wake>> {
         r.complain(complaint, &Place::Default, &keys::WAKE_PATH);
     }
     Some(wake)
+}
+
+fn activity(r: &mut Reader) -> Option<Option<ActivitySettings>> {
+    let url = r.read(&keys::REDIS_URL, |raw| {
+        let text = read::text(raw)?;
+        RedisSet::new(&text, "").map(|_| text).map_err(Complaint::new)
+    });
+    let key = r.read(&keys::ACTIVITY_REDIS_KEY, read::text);
+    let flush = r.read(&keys::ACTIVITY_FLUSH, read::duration(Duration::from_millis(100), Duration::from_secs(600)))?;
+    let background = r.read(&keys::ACTIVITY_BACKGROUND, read::duration(Duration::ZERO, Duration::from_secs(86_400)))?;
+    let (Some(url), Some(key)) = (url, key) else { return Some(None) };
+    let redis = RedisSet::new(&url.value, &key.value).map_err(|message| Complaint::new(message));
+    match redis {
+        Ok(redis) => Some(Some(ActivitySettings { redis, flush: flush.value, background: background.value.as_secs() })),
+        Err(complaint) => {
+            r.complain(complaint, &url.place, &keys::REDIS_URL);
+            None
+        }
+    }
 }
 
 fn needs_postgres(r: &mut Reader, place: &Place, key: &Key) {

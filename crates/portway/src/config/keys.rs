@@ -250,6 +250,18 @@ and goes on as soon as somebody has logged in.";
     POSTGRES_MISMATCH = "postgres.mismatch", Text, "\"refuse\"",
 "What to do where a query does not fit the database at start: \"refuse\" to start, or \"serve\" what does fit.";
 
+    REDIS_URL = "redis.url", Text, none("\"redis://redis:6379\""),
+"The control plane's Redis, for what is reported there.";
+
+    ACTIVITY_REDIS_KEY = "activity.redis_key", Text, none("\"codehub:activity\""),
+"The sorted set that gets the last use of each workspace: its id, and Unix seconds as the score (ZADD … GT).";
+
+    ACTIVITY_FLUSH = "activity.flush", Duration, "\"30s\"",
+"How long uses of a workspace are collected before they are reported; the first one is reported at once.";
+
+    ACTIVITY_BACKGROUND = "activity.background", Duration, "\"1h\"",
+"For how long after somebody was there what goes on by itself (a page that polls, a stream) counts as use.";
+
     WAKE_PATH = "wake.path", Text, none("\"/api/v1/workspaces/{workspace}\""),
 "The path at `control_upstream` that wakes a workspace, with the session of the visitor. Without it nothing is woken.";
 
@@ -327,6 +339,12 @@ pub(crate) const TABLES: &[Table] = &[
         path: "postgres",
         commented: true,
         doc: "The control plane's PostgreSQL, for `workspaces.query` and `sessions.query`.",
+    },
+    Table { path: "redis", commented: true, doc: "The control plane's Redis." },
+    Table {
+        path: "activity",
+        commented: false,
+        doc: "Reports of which workspaces are used, so that the others can be stopped.",
     },
     Table { path: "wake", commented: true, doc: "Waking workspaces that sleep, when their owner comes." },
     Table { path: "limits", commented: false, doc: "Limits. Bodies and streams have no limit in size or total time." },

@@ -16,7 +16,9 @@ use portway_control::seal::{KEY_LEN, SealKey};
 use portway_control::wake::{WakeRequest, Waker};
 use portway_core::host::Names;
 use portway_core::snapshot::Event;
-use portway_sources::{DATABASE_SOURCE, Database, DatabaseSource, Freshness, Publisher, SessionSource, Store};
+use portway_sources::{DATABASE_SOURCE, Database, DatabaseSource, Freshness, Publisher, SessionSource, Store, Used};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::ops::Readiness;
@@ -170,6 +172,16 @@ async fn watch_age(all: Vec<Freshness>, stale: Duration, publisher: Publisher, r
     }
 }
 
+/// Starts what reports activity, if somebody wants to know: where cores hand it over, and the task that ends after them.
+pub(super) fn report_activity(settings: &Settings) -> (Option<mpsc::Sender<Used>>, JoinHandle<()>) {
+    let Some(activity) = settings.control_plane.activity.clone() else { return (None, tokio::spawn(async {})) };
+    let (sender, used) = mpsc::channel(1024);
+    let count = |result: &'static str, workspaces| {
+        metrics::counter!("portway_activity_reports_total", "result" => result).increment(workspaces);
+    };
+    (Some(sender), tokio::spawn(portway_sources::activity::collect(activity, used, count)))
+}
+
 /// Sockets that no workspace is dialled at.
 pub(super) type ReliedOn = Arc<ArcSwap<Vec<SocketAddr>>>;
 
@@ -180,6 +192,7 @@ pub(super) async fn relied_on(settings: &Settings) -> ReliedOn {
     let mut servers: Vec<(String, u16)> = Vec::new();
     servers.extend(plane.postgres.iter().flat_map(|postgres| Database::server(&postgres.url)));
     servers.extend(plane.sessions.iter().flat_map(|sessions| Database::server(&sessions.url)));
+    servers.extend(plane.activity.iter().flat_map(|activity| activity.redis.server()));
     servers.extend(plane.upstream.iter().map(|upstream| (upstream.host.clone(), upstream.port)));
     let found = ReliedOn::default();
     if servers.is_empty() {

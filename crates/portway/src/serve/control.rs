@@ -7,20 +7,23 @@ use portway_control::Control as ControlHost;
 use portway_control::wake::{WakeOutcome, Waker};
 use portway_core::snapshot::Event;
 use portway_proxy::control::{ControlCall, ControlRequest, Woken};
-use portway_sources::{Publisher, Store};
+use portway_sources::{Publisher, Store, Used};
 use tokio::sync::mpsc;
 
 use super::logs::Writer;
 
+/// What calls are answered with.
+pub(super) struct Ours {
+    pub(super) store: Store,
+    pub(super) publisher: Publisher,
+    pub(super) writer: Writer,
+    pub(super) waker: Option<Waker>,
+    pub(super) activity: Option<mpsc::Sender<Used>>,
+}
+
 /// Answers until every core is gone.
-pub(super) async fn answer(
-    mut calls: mpsc::Receiver<ControlCall>,
-    host: ControlHost,
-    store: Store,
-    publisher: Publisher,
-    writer: Writer,
-    waker: Option<Waker>,
-) {
+pub(super) async fn answer(mut calls: mpsc::Receiver<ControlCall>, host: ControlHost, ours: Ours) {
+    let Ours { store, publisher, writer, waker, activity } = ours;
     while let Some(call) = calls.recv().await {
         match call {
             ControlCall::Request(call) => {
@@ -66,6 +69,10 @@ pub(super) async fn answer(
                     // Hardly anybody waits.
                     let _ = done.send(());
                 });
+            }
+            ControlCall::Active(used) => {
+                // A collector that is busy with a Redis that does not answer hears of it a second later again.
+                let _ = activity.as_ref().map(|activity| activity.try_send(used));
             }
             ControlCall::Log(lines) => writer.send(lines),
         }

@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, reason = "a stage that cannot be set is a failed test")]
 #![expect(clippy::print_stdout, reason = "how long a change took is worth reading")]
 
+mod activity;
 mod beside;
 mod carry;
 mod changes;

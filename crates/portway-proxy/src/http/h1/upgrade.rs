@@ -12,7 +12,6 @@ use crate::leases::Lease;
 use crate::ledger::Record;
 use crate::refusal::{Form, Refusal};
 use crate::relay::pump::tunnel;
-use crate::relay::visitor::Progress;
 use crate::upstream::Connection;
 
 /// Passes a 101 on and becomes a tunnel (RFC 6455 4.2.2). Nothing the visitor sent has gone upstream before this.
@@ -36,12 +35,12 @@ pub(super) async fn switch(
     if written.is_err() || visitor.io.write_all(&out).await.is_err() {
         return Next::Reset;
     }
-    let (up, down) = (Progress::default(), Progress::default());
+    let (up, down) = (lease.up(), lease.down());
     let from_visitor = visitor.buf.take();
     let ended = tokio::select! {
         biased;
         () = lease.revoked() => None,
-        ended = tunnel(&visitor.io, from_visitor, &connection.io, connection.buf, &up, &down) => Some(ended),
+        ended = tunnel(&visitor.io, from_visitor, &connection.io, connection.buf, up, down) => Some(ended),
     };
     record.moved(up.moved.get(), down.moved.get());
     match ended {

@@ -53,9 +53,9 @@ pub(super) async fn switch(
         return record.close(499, "visitor-gone");
     };
     let wire = RefCell::new(Wire::Sending(stream));
-    let (up, down) = (Progress::default(), Progress::default());
+    let (up, down) = (lease.up(), lease.down());
     let joined = async {
-        tokio::try_join!(upstream(from, &connection.io, &up), downstream(&connection.io, connection.buf, &wire, &down),)
+        tokio::try_join!(upstream(from, &connection.io, up), downstream(&connection.io, connection.buf, &wire, down),)
     };
     let ended = tokio::select! {
         biased;

@@ -1,0 +1,182 @@
+//! Which workspaces are used, told to the control plane in batches: to a Redis sorted set, newest time first come or not (R68).
+//!
+//! It merges what all cores saw by core's rule, and keeps what could not be told until it can. A Redis that is away delays and
+//! fails nothing but the report.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use portway_core::Timestamp;
+use portway_core::activity::{Active, Attention};
+use redis::aio::MultiplexedConnection;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+/// How long Redis may take for a connection, and for an answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The most workspaces remembered; more is more than a gateway serves.
+const WORKSPACES_MAX: usize = 100_000;
+/// How often it is looked whether something is due.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// What one core saw used since its last report, by the ids of the source.
+pub type Used = Vec<(Arc<str>, Attention)>;
+
+/// Where and how often to tell.
+#[derive(Clone, Debug)]
+pub struct ActivitySettings {
+    pub redis: RedisSet,
+    /// How long reports are collected. The first of a workspace in this time goes out at once.
+    pub flush: Duration,
+    /// For how long what goes on by itself counts, in seconds.
+    pub background: Timestamp,
+}
+
+/// A sorted set of Redis: members are ids of workspaces, scores Unix seconds.
+#[derive(Clone)]
+pub struct RedisSet {
+    client: redis::Client,
+    key: String,
+}
+
+impl std::fmt::Debug for RedisSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisSet").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+impl RedisSet {
+    /// The set `key` at `url`; nothing is connected yet.
+    ///
+    /// # Errors
+    /// A sentence; the address is not repeated, because it may hold a password.
+    pub fn new(url: &str, key: &str) -> Result<Self, String> {
+        let client =
+            redis::Client::open(url).map_err(|_| "is not an address of Redis: write redis://HOST:6379".to_owned())?;
+        Ok(Self { client, key: key.to_owned() })
+    }
+
+    /// Host and port of the server; `None` for a socket of the file system.
+    pub fn server(&self) -> Option<(String, u16)> {
+        match self.client.get_connection_info().addr() {
+            redis::ConnectionAddr::Tcp(host, port) => Some((host.clone(), *port)),
+            redis::ConnectionAddr::TcpTls { host, port, .. } => Some((host.clone(), *port)),
+            _ => None,
+        }
+    }
+}
+
+/// One workspace as the collector knows it.
+#[derive(Debug, Default)]
+struct Entry {
+    active: Active,
+    /// What was last told, and when.
+    told: Timestamp,
+    told_at: Option<tokio::time::Instant>,
+}
+
+/// Collects and tells until every sender is gone, and then once more.
+pub async fn collect(settings: ActivitySettings, mut used: mpsc::Receiver<Used>, count: impl Fn(&'static str, u64)) {
+    let mut collector = Collector { settings, entries: HashMap::new(), connection: None, failing: false };
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            batch = used.recv() => match batch {
+                Some(batch) => collector.note(batch, unix_now()),
+                None => break,
+            },
+            _ = look.tick() => collector.tell(false, &count).await,
+        }
+    }
+    collector.tell(true, &count).await;
+}
+
+struct Collector {
+    settings: ActivitySettings,
+    entries: HashMap<Arc<str>, Entry>,
+    connection: Option<MultiplexedConnection>,
+    failing: bool,
+}
+
+impl Collector {
+    fn note(&mut self, batch: Used, now: Timestamp) {
+        for (id, attention) in batch {
+            if self.entries.len() >= WORKSPACES_MAX && !self.entries.contains_key(&id) {
+                let horizon = now.saturating_sub(self.settings.background);
+                self.entries.retain(|_, entry| entry.active.attended() > horizon || entry.told < entry.active.last());
+                if self.entries.len() >= WORKSPACES_MAX {
+                    continue;
+                }
+            }
+            self.entries.entry(id).or_default().active.note(attention, now, self.settings.background);
+        }
+    }
+
+    /// Tells what is due: what is new and was not told within the flush time, or `all` that is new.
+    async fn tell(&mut self, all: bool, count: &impl Fn(&'static str, u64)) {
+        let flush = self.settings.flush;
+        let due: Vec<(Arc<str>, Timestamp)> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.active.last() > entry.told)
+            .filter(|(_, entry)| all || entry.told_at.is_none_or(|at| at.elapsed() >= flush))
+            .map(|(id, entry)| (id.clone(), entry.active.last()))
+            .collect();
+        if due.is_empty() {
+            return;
+        }
+        let told = self.send(&due).await;
+        let now = tokio::time::Instant::now();
+        match told {
+            Ok(()) => {
+                count("told", due.len() as u64);
+                for (id, at) in due {
+                    if let Some(entry) = self.entries.get_mut(&id) {
+                        (entry.told, entry.told_at) = (at, Some(now));
+                    }
+                }
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!(event = "activity-up", "activity is reported again");
+                }
+            }
+            Err(error) => {
+                count("failed", due.len() as u64);
+                self.connection = None;
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::error!(event = "activity-down", %error, "activity cannot be reported; it is kept");
+                }
+            }
+        }
+    }
+
+    async fn send(&mut self, due: &[(Arc<str>, Timestamp)]) -> Result<(), String> {
+        let set = &self.settings.redis;
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => in_time(set.client.get_multiplexed_async_connection()).await?,
+        };
+        // An older report, from another gateway, never takes the place of a newer one.
+        let mut command = redis::cmd("ZADD");
+        command.arg(&set.key).arg("GT");
+        for (id, at) in due {
+            command.arg(*at).arg(&**id);
+        }
+        in_time(command.query_async::<()>(&mut connection)).await?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+}
+
+async fn in_time<T>(asking: impl Future<Output = redis::RedisResult<T>>) -> Result<T, String> {
+    match timeout(PATIENCE, asking).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err("Redis does not answer".to_owned()),
+    }
+}
+
+fn unix_now() -> Timestamp {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

@@ -1,0 +1,125 @@
+//! Which workspaces are used, as a real Redis is told: by what people do, and for a while by what goes on without them.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use portway_testkit::{Echo, Redis, WebSocket, WebSocketEcho, eventually_async};
+
+use crate::stage::{Door, Plan, WORKSPACE, plan};
+
+const KEY: &str = "hub:activity";
+/// For how long what goes on by itself counts, in seconds.
+const BACKGROUND: u64 = 1;
+
+fn reporting(redis: &Redis) -> Plan {
+    plan().config(&format!(
+        "[redis]\nurl = \"{}\"\n[activity]\nredis_key = \"{KEY}\"\nflush = \"100ms\"\nbackground = \"{BACKGROUND}s\"\n",
+        redis.url()
+    ))
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// The last use that Redis was told of.
+fn score(redis: &Redis) -> u64 {
+    redis.ask(&["ZSCORE", KEY, WORKSPACE]).parse().unwrap_or(0)
+}
+
+async fn navigate(door: &Door) -> u16 {
+    let mut client = door.connect().await;
+    let navigation = "Accept: text/html\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n";
+    client.round_trip("GET", door.head("GET /", navigation)).await.status()
+}
+
+async fn told(redis: &Redis, since: u64) {
+    eventually_async("the use to be told", async || score(redis) >= since).await;
+}
+
+#[tokio::test]
+async fn a_visit_is_told_by_the_workspaces_own_id_and_never_takes_a_newer_ones_place() {
+    let (redis, echo) = (Redis::start(), Echo::start().await);
+    let stage = reporting(&redis).private(echo.port()).start();
+    let door = stage.door(echo.port());
+    let before = now();
+    assert_eq!(navigate(&door).await, 200);
+    told(&redis, before).await;
+    let later = (now() + 1000).to_string();
+    redis.ask(&["ZADD", KEY, "XX", &later, WORKSPACE]);
+    // Another one after it: both were told, and the newer time stays.
+    redis.ask(&["CONFIG", "RESETSTAT"]);
+    assert_eq!(navigate(&door).await, 200);
+    eventually_async("another report", async || redis.ask(&["INFO", "commandstats"]).contains("cmdstat_zadd:")).await;
+    assert_eq!(score(&redis).to_string(), later);
+    stage.gateway.stop();
+}
+
+#[tokio::test]
+async fn a_page_that_polls_keeps_a_workspace_for_a_while_and_no_longer() {
+    let (redis, echo) = (Redis::start(), Echo::start().await);
+    let stage = reporting(&redis).private(echo.port()).start();
+    let door = stage.door(echo.port());
+    let before = now();
+    navigate(&door).await;
+    told(&redis, before).await;
+    let attended = now();
+    let until = Instant::now() + Duration::from_secs(4 * BACKGROUND);
+    while Instant::now() < until {
+        assert_eq!(door.get("/poll").await, 200);
+    }
+    assert!(score(&redis) < attended + 1 + BACKGROUND, "polling alone is still told after {BACKGROUND} s");
+    // Somebody is back.
+    let back = now();
+    let mut client = door.connect().await;
+    let answer = client.round_trip("POST", door.head("POST /", "Content-Length: 0\r\n")).await;
+    assert_eq!(answer.status(), 200);
+    told(&redis, back).await;
+    stage.gateway.stop();
+}
+
+#[tokio::test]
+async fn a_socket_that_only_pings_does_not_count_and_one_that_is_typed_into_does() {
+    let (redis, server) = (Redis::start(), WebSocketEcho::start().await);
+    let stage = reporting(&redis).private(server.port()).start();
+    let door = stage.door(server.port());
+    let mut socket = WebSocket::open(door.connect().await, &door.host, "/", &door.auth).await.expect("a 101");
+    let until = Instant::now() + Duration::from_secs(4 * BACKGROUND);
+    let mut pings = 0;
+    while Instant::now() < until && pings < 20 {
+        socket.send_text("2").await;
+        assert_eq!(socket.next_text().await, "2");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        pings += 1;
+    }
+    assert_eq!(score(&redis), 0, "pings alone were told");
+    let before = now();
+    socket.send_text(&"x".repeat(300)).await;
+    socket.next_text().await;
+    told(&redis, before).await;
+    drop(socket);
+    stage.gateway.stop();
+}
+
+#[tokio::test]
+async fn a_redis_that_is_away_fails_no_request_and_is_told_afterwards() {
+    let (mut redis, echo) = (Redis::start(), Echo::start().await);
+    let stage = reporting(&redis).private(echo.port()).start();
+    let door = stage.door(echo.port());
+    let before = now();
+    navigate(&door).await;
+    told(&redis, before).await;
+    redis.service().pause();
+    let paused = now();
+    for _ in 0..20 {
+        assert_eq!(navigate(&door).await, 200);
+    }
+    redis.service().resume();
+    told(&redis, paused).await;
+    redis.kill();
+    let killed = now();
+    assert_eq!(navigate(&door).await, 200);
+    stage.gateway.wait_for_log("the failure to be logged", |line| line["event"] == "activity-down");
+    redis.start_again();
+    told(&redis, killed).await;
+    stage.gateway.stop();
+}
