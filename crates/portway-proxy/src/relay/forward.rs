@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use portway_core::access::Permit;
@@ -11,6 +12,7 @@ use portway_core::host::Scheme;
 use portway_core::noticed::Notice;
 use portway_core::workspace::{Address, Profile};
 use portway_http1::{Framing, RequestHead, ResponseHead};
+use tokio::time::sleep;
 
 use super::exchange::{Done, Fault, exchange};
 use super::refused::{self, Refused};
@@ -20,6 +22,9 @@ use crate::http::edit::Edit;
 use crate::leases::Lease;
 use crate::refusal::Refusal;
 use crate::upstream::{Connection, DialError, Door, PoolKey, ide};
+
+/// Pauses before a closed port is dialled again: dev servers restart, and one that was just started opens its port late.
+const NOT_YET: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(100), Duration::from_millis(200)];
 
 /// How a forwarded request ended.
 #[derive(Debug)]
@@ -74,6 +79,7 @@ async fn attempt<B: RequestBody, R: Responder>(
     let mut gone = pin!(gone);
     let prefix = ide::prefix(port);
     let mut door = Door::Port;
+    let mut pauses = NOT_YET.into_iter();
     let mut edit = Edit { switchable: repeatable && permit.is_unsettled(), ..*edit };
     let mut head_bytes = BytesMut::with_capacity(1024);
     loop {
@@ -95,7 +101,14 @@ async fn attempt<B: RequestBody, R: Responder>(
                         head_bytes.clear();
                         continue;
                     }
-                    None => return closed(DialError::Closed),
+                    // Nothing was sent yet, so any request may be tried again.
+                    None => match pauses.next() {
+                        Some(pause) => {
+                            sleep(pause).await;
+                            continue;
+                        }
+                        None => return closed(DialError::Closed),
+                    },
                 },
                 // Whatever keeps the IDE from carrying, it is the port that is closed.
                 Err(_) if door != Door::Port => return closed(DialError::Closed),
