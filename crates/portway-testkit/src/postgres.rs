@@ -121,7 +121,13 @@ impl Postgres {
         let log = std::fs::File::create(self.dir.join("postgres.log")).expect("a log");
         let mut server = command("postgres");
         server.arg("-D").arg(self.dir.join("pg")).args(["-k", "", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
-        for setting in ["fsync=off", "shared_buffers=16MB", "max_connections=40", "log_min_messages=warning"] {
+        for setting in [
+            "fsync=off",
+            "shared_buffers=16MB",
+            "max_connections=40",
+            "log_min_messages=warning",
+            "shared_preload_libraries=pg_stat_statements",
+        ] {
             server.args(["-c", setting]);
         }
         let mut service = Service::spawn(server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log));

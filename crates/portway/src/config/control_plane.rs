@@ -83,7 +83,7 @@ impl std::fmt::Debug for Sessions {
 
 /// Puts the preset that is named, if any, below what was given.
 pub(super) fn take_preset(r: &mut Reader) {
-    let Some(name) = r.read(&keys::PRESET, read::text) else { return };
+    let Some(name) = r.read(&keys::PRESET, read::parsed(words)) else { return };
     let Some((known, text)) = PRESETS.iter().find(|(known, _)| *known == name.value) else {
         let names = PRESETS.map(|(known, _)| format!("\"{known}\"")).join(", ");
         let complaint = Complaint::new(format!("there is no preset \"{}\"", name.value)).hint(format!("use {names}"));
@@ -121,7 +121,7 @@ fn postgres(r: &mut Reader) -> Option<Option<Postgres>> {
 }
 
 fn workspaces(r: &mut Reader, postgres: Option<&Postgres>) -> Option<Option<WorkspaceQuery>> {
-    let sql = r.read(&keys::WORKSPACES_QUERY, read::text);
+    let sql = r.read(&keys::WORKSPACES_QUERY, read::parsed(words));
     let address = r.read(&keys::WORKSPACES_ADDRESS, read::parsed(AddressTemplate::new));
     let channels = r.read(&keys::WORKSPACES_CHANNELS, read::list(Kind::Texts, read::parsed(channel)))?;
     let poll = r.read(&keys::WORKSPACES_POLL, read::duration(Duration::from_millis(100), Duration::from_secs(3600)))?;
@@ -134,9 +134,9 @@ fn workspaces(r: &mut Reader, postgres: Option<&Postgres>) -> Option<Option<Work
 }
 
 fn sessions(r: &mut Reader, postgres: Option<&Postgres>) -> Option<Option<Sessions>> {
-    let query = r.read(&keys::SESSIONS_QUERY, read::text);
+    let query = r.read(&keys::SESSIONS_QUERY, read::parsed(words));
     let url = r.read(&keys::SESSIONS_URL, database_url);
-    let name = r.read(&keys::SESSIONS_COOKIE, read::text);
+    let name = r.read(&keys::SESSIONS_COOKIE, read::parsed(cookie_name));
     let length = r.read(&keys::SESSIONS_COOKIE_LENGTH, read::integer(16, 4096));
     let login_page = r.read(&keys::SESSIONS_LOGIN_PAGE, read::parsed(login_page))?;
     let parameter = r.read(&keys::SESSIONS_RETURN_PARAMETER, read::parsed(parameter));
@@ -172,7 +172,7 @@ fn sessions(r: &mut Reader, postgres: Option<&Postgres>) -> Option<Option<Sessio
 fn wake(r: &mut Reader, has_upstream: bool) -> Option<Option<Wake>> {
     let path = r.read(&keys::WAKE_PATH, read::parsed(wake_path));
     let method = r.read(&keys::WAKE_METHOD, read::parsed(method))?.value;
-    let body = r.read(&keys::WAKE_BODY, read::text)?.value;
+    let body = r.read(&keys::WAKE_BODY, read::parsed(json))?.value;
     let hold = r.read(&keys::WAKE_HOLD, read::duration(Duration::ZERO, Duration::from_secs(600)))?.value;
     let wake = path.filter(|_| has_upstream).map(|path| Wake { method, path: path.value, body, hold });
     if wake.is_none() && r.is_given(&keys::WAKE_PATH) {
@@ -188,7 +188,7 @@ fn activity(r: &mut Reader) -> Option<Option<ActivitySettings>> {
         let text = read::text(raw)?;
         RedisSet::new(&text, "").map(|_| text).map_err(Complaint::new)
     });
-    let key = r.read(&keys::ACTIVITY_REDIS_KEY, read::text);
+    let key = r.read(&keys::ACTIVITY_REDIS_KEY, read::parsed(words));
     let flush = r.read(&keys::ACTIVITY_FLUSH, read::duration(Duration::from_millis(100), Duration::from_secs(600)))?;
     let background = r.read(&keys::ACTIVITY_BACKGROUND, read::duration(Duration::ZERO, Duration::from_secs(86_400)))?;
     let (Some(url), Some(key)) = (url, key) else { return Some(None) };
@@ -217,6 +217,28 @@ fn database_url(raw: &Raw) -> Result<String, Complaint> {
     }
 }
 
+/// Text that a person wrote: several lines of it perhaps, but nothing that cannot be seen.
+fn words(text: &str) -> Result<String, String> {
+    let seen = |c: char| !c.is_control() || matches!(c, '\n' | '\r' | '\t');
+    if !text.trim().is_empty() && text.chars().all(seen) {
+        return Ok(text.to_owned());
+    }
+    Err("is empty or holds characters that cannot be seen".to_owned())
+}
+
+/// A token of RFC 9110 5.6.2, as far as cookies are named by people.
+fn cookie_name(text: &str) -> Result<String, String> {
+    let good = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+    if good { Ok(text.to_owned()) } else { Err(format!("`{}` is not the name of a cookie", text.escape_debug())) }
+}
+
+fn json(text: &str) -> Result<String, String> {
+    if text.is_empty() || serde_json::from_str::<serde_json::Value>(text).is_ok() {
+        return Ok(text.to_owned());
+    }
+    Err("is not JSON; write it in single quotes, such as '{\"desired_state\": \"RUNNING\"}'".to_owned())
+}
+
 fn mismatch(text: &str) -> Result<bool, String> {
     match text {
         "refuse" => Ok(false),
@@ -227,7 +249,7 @@ fn mismatch(text: &str) -> Result<bool, String> {
 
 /// PostgreSQL's own limit of an identifier.
 fn channel(text: &str) -> Result<String, String> {
-    if (1..=63).contains(&text.len()) {
+    if (1..=63).contains(&text.len()) && !text.contains(char::is_control) {
         Ok(text.to_owned())
     } else {
         Err(format!("`{text}` is not a channel: use 1 to 63 bytes"))

@@ -1,0 +1,12 @@
+-- Roles for Portway beside code-hub's database, for an administrator to run once: psql -d codehub -f postgres-roles.sql
+--
+-- Two of them, so that what reads workspaces cannot read sessions. Set passwords with \password, or map the roles in
+-- pg_hba.conf. The database's own default lets every role connect; where that was taken back, grant CONNECT as well.
+
+CREATE ROLE portway LOGIN CONNECTION LIMIT 10;
+GRANT SELECT (id, owner_user_id, name, phase, operation, desired_state, deleted_at, phase_changed_at)
+    ON workspaces TO portway;
+
+CREATE ROLE portway_sessions LOGIN CONNECTION LIMIT 10;
+GRANT SELECT (id, user_id, expires_at, revoked_at) ON sessions TO portway_sessions;
+GRANT SELECT (id, username) ON users TO portway_sessions;
