@@ -53,11 +53,12 @@ let started = 0;
  *
  * Without `authority` it is the embedded default: plain HTTP under `portway.localhost`. With one
  * it serves TLS under `hub.test` from a configuration file, on a free port unless `tlsPort` names
- * one. `extra` is added to that file, or is the default's, `workspaces` to its table of that name; `allow` are the ranges that workspaces
+ * one. `extra` is added to that file, or is the default's, `workspaces` to its table of that name; `plainPort` is where it
+ * serves plain HTTP; `allow` are the ranges that workspaces
  * may be in, where there is a file. With `demo`, the embedded default has its sample workspace.
  */
 export async function startGateway({
-  authority, tlsPort, demo = false, extra = '', workspaces = '', allow = LOOPBACK, name = `gateway-${++started}`,
+  authority, tlsPort, demo = false, extra = '', workspaces = '', plainPort = 0, allow = LOOPBACK, name = `gateway-${++started}`,
 } = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'portway-e2e-'));
   const data = join(dir, 'data');
@@ -84,7 +85,7 @@ allow = ${JSON.stringify(allow)}
 `);
     args.push('--config', config);
   } else {
-    serve.push('--listen', '127.0.0.1:0', '--ops', '127.0.0.1:0');
+    serve.push('--listen', `127.0.0.1:${plainPort}`, '--ops', '127.0.0.1:0');
     if (extra) {
       const config = join(dir, 'portway.toml');
       writeFileSync(config, `${extra}\n[workspaces]\nallow = ${JSON.stringify(allow)}\n${workspaces}\n`);

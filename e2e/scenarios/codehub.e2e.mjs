@@ -1,4 +1,5 @@
-// Beside code-hub: its database, its login and its API server, with the ten lines of configuration that its people write.
+// Beside code-hub: its database, its login and its API server, with the ten lines of configuration that its people write;
+// behind an ingress that splits the control host, and as the front of all of it.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -13,8 +14,11 @@ import { eventually } from '../lib/wait.mjs';
 const DOMAIN = 'portway.localhost';
 const ALICE = '01HALICE000000000000000000';
 
-describe('beside code-hub', () => {
-  let postgres, api, gateway, ingress, browser, profile, front;
+for (const { way, slug, split } of [
+  { way: 'behind nginx', slug: 'codehub', split: true },
+  { way: 'as the front', slug: 'codehub-front', split: false },
+]) describe(`beside code-hub, ${way}`, () => {
+  let postgres, api, gateway, browser, profile, front;
   const closing = [];
   const url = (port, workspace, path = '/') => `http://${port}-${workspace}.${DOMAIN}:${front}${path}`;
   const workspace = (name, phase) => {
@@ -45,7 +49,8 @@ describe('beside code-hub', () => {
     api = keep(await startApi(postgres.url));
     front = await freePort();
     gateway = keep(await startGateway({
-      name: 'codehub',
+      name: slug,
+      plainPort: split ? 0 : front,
       extra: `
 preset = "code-hub"
 domain = "${DOMAIN}"
@@ -56,7 +61,9 @@ control_upstream = "${api.url}"
 url = "${postgres.url}"`,
       workspaces: 'address = "localhost"',
     }));
-    ingress = keep(await startIngress({ port: front, domain: DOMAIN, api: api.port, gateway: gateway.address('plain') }));
+    if (split) {
+      keep(await startIngress({ port: front, domain: DOMAIN, api: api.port, gateway: gateway.address('plain') }));
+    }
     browser = await startBrowser();
     closing.push(() => browser.close());
     profile = await browser.profile();
@@ -74,7 +81,7 @@ url = "${postgres.url}"`,
       return page.url().includes('/.portway/login');
     });
     await page.getByText(`${server.port}-${id}`).waitFor();
-    await shot(page, 'codehub-login');
+    await shot(page, `${slug}-login`);
     assert.equal(server.bytes(), '', 'a stranger reached the dev server');
     const [tab] = await Promise.all([profile.waitForEvent('page'), page.getByRole('link', { name: 'Log in' }).click()]);
     await signIn(tab);
@@ -87,7 +94,7 @@ url = "${postgres.url}"`,
     assert.ok(!server.bytes().includes(cookies[0].value));
     await page.goto(`http://${DOMAIN}:${front}/.portway/`);
     await page.getByRole('heading', { name: 'Atelier' }).waitFor();
-    await shot(page, 'codehub-home');
+    await shot(page, `${slug}-home`);
     await page.close();
   });
 
@@ -98,10 +105,10 @@ url = "${postgres.url}"`,
     await eventually('the workspace to be known', async () =>
       (await page.goto(url(port, id))).headers()['portway-reason'] === 'workspace-starting');
     await page.getByRole('heading', { name: 'The workspace is starting' }).waitFor();
-    await shot(page, 'codehub-starting');
+    await shot(page, `${slug}-starting`);
     // Stopping killed its dev servers, so the port is closed once it is up.
     await page.getByRole('heading', { name: `Nothing is listening on port ${port}` }).waitFor();
-    await shot(page, 'codehub-started');
+    await shot(page, `${slug}-started`);
         const server = await startDevServer({ title: 'awake', port });
     closing.push(() => server.stop());
     await page.getByRole('heading', { name: 'awake' }).waitFor();
@@ -123,7 +130,7 @@ url = "${postgres.url}"`,
     const reason = async () => (await page.goto(url(3000, id))).headers()['portway-reason'];
     await eventually('the limit to be told', async () => (await reason()) === 'workspace-limit');
     await page.getByRole('heading', { name: 'You run as many workspaces as you may' }).waitFor();
-    await shot(page, 'codehub-limit');
+    await shot(page, `${slug}-limit`);
     assert.equal((await patch(running[0], 'STANDBY')).status, 200);
     await eventually('it to be started', async () => (await reason()) !== 'workspace-limit');
     await page.close();
@@ -146,7 +153,7 @@ url = "${postgres.url}"`,
     });
     await page.getByRole('heading', { name: 'Log in again' }).waitFor();
     await page.getByText('you logged in somewhere else').waitFor();
-    await shot(page, 'codehub-ended');
+    await shot(page, `${slug}-ended`);
     await page.close();
   });
 

@@ -114,7 +114,7 @@ async fn decide(app: &App, me: &Login, ask: &Checked, peer: Peer) -> Result<Basi
 pub(crate) async fn may_pass_silently(app: &App, me: &Login, ask: &Checked, basis: &Basis) -> Result<bool, Refusal> {
     match basis {
         Basis::Owner(_) => Ok(true),
-        Basis::Shared(_) | Basis::Public | Basis::Token(_) => {
+        Basis::Shared(_) | Basis::Public | Basis::Token(_) | Basis::Front => {
             Ok(app.store.has_consent(&me.user, &ask.target.workspace, ask.target.port).await?)
         }
     }

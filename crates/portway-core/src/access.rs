@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::Timestamp;
-use crate::host::{Scheme, Target};
+use crate::host::{Names, Scheme, Target};
 use crate::snapshot::{Diff, HostSession, Snapshot, Token};
-use crate::workspace::{Cors, Level, PortPolicy, Profile, State, UserId, Workspace};
+use crate::workspace::{Address, Cors, Level, PortPolicy, Profile, State, UserId, Workspace};
 
 #[cfg(test)]
 mod tests;
@@ -95,6 +95,56 @@ pub enum Basis {
     Owner(UserId),
     Shared(UserId),
     Token(UserId),
+    /// It is no workspace: the API server of the control host, which knows its visitors itself.
+    Front,
+}
+
+/// The API server in front of which the gateway stands on the control host. There is one, and only the settings name it.
+#[derive(Clone, Debug)]
+pub struct Front {
+    server: Arc<Workspace>,
+    port: u16,
+}
+
+impl Front {
+    /// The server at this address.
+    pub fn new(address: Address, port: u16) -> Self {
+        // No id of a workspace is empty, so that nothing in a snapshot is meant by it.
+        let none: Arc<str> = "".into();
+        let server = Workspace {
+            key: none.clone(),
+            id: none.clone(),
+            name: None,
+            owner: None,
+            state: State::Running,
+            address,
+            generation: none.clone(),
+            source: none,
+        };
+        Self { server: Arc::new(server), port }
+    }
+
+    /// The permit for a request to the control host.
+    pub fn permit(&self, names: &Names) -> Permit {
+        let target = Target {
+            host: names.control.host.clone(),
+            workspace: String::new(),
+            port: self.port,
+            tls: false,
+            domain: usize::MAX,
+        };
+        Permit {
+            workspace: self.server.clone(),
+            port: self.port,
+            scheme: Scheme::Http,
+            profile: Profile::Public,
+            unsettled: false,
+            cors: Cors::Passthrough,
+            basis: Basis::Front,
+            visitor: Visitor::Anonymous,
+            target,
+        }
+    }
 }
 
 /// Who may open a port of a workspace that is not running, and could be told so. It cannot be dialled.
@@ -160,9 +210,14 @@ impl Permit {
     /// The user it rests on; `None` on a public port.
     pub fn user(&self) -> Option<&UserId> {
         match &self.basis {
-            Basis::Public => None,
+            Basis::Public | Basis::Front => None,
             Basis::Owner(user) | Basis::Shared(user) | Basis::Token(user) => Some(user),
         }
+    }
+
+    /// Whether it leads to the API server instead of a workspace.
+    pub fn is_front(&self) -> bool {
+        self.basis == Basis::Front
     }
 
     /// Whether it rests on what a browser sends by itself, so that the browser policy must agree.
@@ -194,6 +249,9 @@ impl Permit {
     /// Decides again in a later world: whether bytes may go on between the same two ends. Another generation or address is
     /// another workspace, even under the same name (R36).
     pub fn still_holds(&self, snapshot: &Snapshot, rules: &Rules, now: Timestamp) -> bool {
+        if self.is_front() {
+            return true;
+        }
         let alive = match &self.visitor {
             Visitor::Anonymous => true,
             Visitor::Session(session) => snapshot.session(&session.hash).is_some_and(|s| s == session),

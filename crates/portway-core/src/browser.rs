@@ -93,6 +93,38 @@ pub fn check(asking: &Asking<'_>, policy: Policy<'_>, target: &Target) -> Result
     if asking.dest.is("document") || framed { Ok(()) } else { Err(Refused) }
 }
 
+/// Whether a request may pass to the API server of the control host `ours`, whose cookie it carries: not from a page of
+/// another origin, unless a person follows a link there (R21). A program sends none of what browsers say, and passes.
+///
+/// # Errors
+/// [`Refused`] for every other page.
+pub fn check_front(asking: &Asking<'_>, ours: &str) -> Result<(), Refused> {
+    let once = [asking.origin, asking.referer, asking.site, asking.mode, asking.dest];
+    if once.contains(&Once::Twice) {
+        return Err(Refused);
+    }
+    let same_origin = asking.site.is("same-origin");
+    let safe = asking.method == b"GET" || asking.method == b"HEAD";
+    match asking.origin {
+        Once::One(b"null") if same_origin => {}
+        Once::One(origin) if origin != ours.as_bytes() => return Err(Refused),
+        _ => {}
+    }
+    match asking.site {
+        Once::One(b"same-origin" | b"none") => Ok(()),
+        Once::One(_) => {
+            let follows = asking.mode.is("navigate") && asking.dest.is("document");
+            if safe && !asking.websocket && follows { Ok(()) } else { Err(Refused) }
+        }
+        // Browsers without it still say where a page is.
+        Once::Absent => match asking.referer {
+            Once::One(referer) if !safe && origin_part(referer) != ours.as_bytes() => Err(Refused),
+            _ => Ok(()),
+        },
+        Once::Twice => Err(Refused),
+    }
+}
+
 /// Whether an origin's pages may show ports in frames: the control host's, and those in `embed`.
 pub fn is_embedder(names: &Names, embed: &[String], origin: &[u8]) -> bool {
     names.parse_origin(origin) == Some(Place::Control) || embed.iter().any(|one| one.as_bytes() == origin)

@@ -109,7 +109,8 @@ impl Core {
 
     /// Notes that a workspace is used. Said again before the next report, it costs a look-up.
     pub fn active(&self, workspace: &Workspace, attention: Attention) {
-        if !self.settings.reports_activity {
+        // The API server is no workspace.
+        if !self.settings.reports_activity || workspace.id.is_empty() {
             return;
         }
         let mut used = self.used.borrow_mut();

@@ -143,6 +143,9 @@ pub struct Record<'a> {
 impl Record<'_> {
     /// Which workspace it goes to, and on whose behalf.
     pub fn permitted(&self, permit: &Permit) {
+        if permit.is_front() {
+            return;
+        }
         *self.workspace.borrow_mut() = Some((permit.workspace().id.clone(), permit.user().cloned()));
     }
 

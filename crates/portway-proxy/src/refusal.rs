@@ -44,6 +44,8 @@ pub(crate) enum Refusal {
     BadUpstream(u16),
     /// The dev server took the request and never answered.
     UpstreamTimeout(u16),
+    /// The API server in front of which the gateway stands does not answer.
+    ControlUpstream,
     /// What allowed the request ended while it was under way; the next one is told what holds now.
     Revoked,
     /// The workspace is not running; `true` for its owner.
@@ -107,6 +109,7 @@ impl Refusal {
             Self::Dial(error, ..) => (502, error.as_str()),
             Self::BadUpstream(_) => (502, "bad-upstream"),
             Self::UpstreamTimeout(_) => (504, "upstream-timeout"),
+            Self::ControlUpstream => (502, "control-upstream"),
             Self::Revoked => (503, "revoked"),
             Self::Asleep(state, _) => (503, asleep_word(*state)),
             Self::RunningLimit => (429, "workspace-limit"),
@@ -204,6 +207,10 @@ impl Refusal {
                     format!("The server on port {port} took the request and did not begin an answer in time."),
                 );
             }
+            Self::ControlUpstream => (
+                "The control plane does not answer",
+                "The server behind this address is starting, stopping or broken. Ports that are open stay open; try this page again in a moment.",
+            ),
             Self::Revoked => (
                 "Interrupted",
                 "Access to this port, or the workspace itself, changed while this request was under way. Try again: the next answer says what holds now.",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use portway_core::access::Rules;
+use portway_core::access::{Front, Rules};
 use portway_core::cookie::ControlCookie;
 use portway_core::dial::DialRules;
 use portway_core::host::Names;
@@ -22,6 +22,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// The control plane's own cookie, where one could be sent to workspace hosts.
     pub control_cookie: Option<ControlCookie>,
+    /// The API server to which everything of the control host goes that is not Portway's own.
+    pub front: Option<Front>,
     /// Origins whose pages may show ports in frames, beside the control host's and the workspace's own.
     pub embed: Vec<String>,
     /// The port on which each workspace runs an IDE of code-server's kind that carries connections to ports which only

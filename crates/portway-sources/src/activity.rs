@@ -12,12 +12,15 @@ use portway_core::Timestamp;
 use portway_core::activity::{Active, Attention};
 use redis::aio::MultiplexedConnection;
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 /// How long Redis may take for a connection, and for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The most workspaces remembered; more is more than a gateway serves.
 const WORKSPACES_MAX: usize = 100_000;
+/// How long a Redis that failed is left alone; it doubles up to the most.
+const BACK_OFF: Duration = Duration::from_millis(250);
+const BACK_OFF_MAX: Duration = Duration::from_secs(10);
 /// How often it is looked whether something is due.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -74,12 +77,13 @@ struct Entry {
     active: Active,
     /// What was last told, and when.
     told: Timestamp,
-    told_at: Option<tokio::time::Instant>,
+    told_at: Option<Instant>,
 }
 
 /// Collects and tells until every sender is gone, and then once more.
-pub async fn collect(settings: ActivitySettings, mut used: mpsc::Receiver<Used>, count: impl Fn(&'static str, u64)) {
-    let mut collector = Collector { settings, entries: HashMap::new(), connection: None, failing: false };
+pub async fn collect(settings: ActivitySettings, mut used: mpsc::Receiver<Used>, count: impl Fn(&'static str)) {
+    let mut collector =
+        Collector { settings, entries: HashMap::new(), connection: None, failing: None, back_off: BACK_OFF };
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -98,7 +102,9 @@ struct Collector {
     settings: ActivitySettings,
     entries: HashMap<Arc<str>, Entry>,
     connection: Option<MultiplexedConnection>,
-    failing: bool,
+    /// When Redis is tried again, while it fails.
+    failing: Option<Instant>,
+    back_off: Duration,
 }
 
 impl Collector {
@@ -116,8 +122,11 @@ impl Collector {
     }
 
     /// Tells what is due: what is new and was not told within the flush time, or `all` that is new.
-    async fn tell(&mut self, all: bool, count: &impl Fn(&'static str, u64)) {
+    async fn tell(&mut self, all: bool, count: &impl Fn(&'static str)) {
         let flush = self.settings.flush;
+        if !all && self.failing.is_some_and(|again| Instant::now() < again) {
+            return;
+        }
         let due: Vec<(Arc<str>, Timestamp)> = self
             .entries
             .iter()
@@ -129,25 +138,27 @@ impl Collector {
             return;
         }
         let told = self.send(&due).await;
-        let now = tokio::time::Instant::now();
+        let now = Instant::now();
         match told {
             Ok(()) => {
-                count("told", due.len() as u64);
+                count("told");
                 for (id, at) in due {
                     if let Some(entry) = self.entries.get_mut(&id) {
                         (entry.told, entry.told_at) = (at, Some(now));
                     }
                 }
-                if std::mem::take(&mut self.failing) {
+                self.back_off = BACK_OFF;
+                if self.failing.take().is_some() {
                     tracing::info!(event = "activity-up", "activity is reported again");
                 }
             }
             Err(error) => {
-                count("failed", due.len() as u64);
+                count("failed");
                 self.connection = None;
-                if !std::mem::replace(&mut self.failing, true) {
+                if self.failing.replace(now + self.back_off).is_none() {
                     tracing::error!(event = "activity-down", %error, "activity cannot be reported; it is kept");
                 }
+                self.back_off = (self.back_off * 2).min(BACK_OFF_MAX);
             }
         }
     }

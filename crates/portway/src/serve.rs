@@ -227,6 +227,7 @@ fn proxy_settings(settings: &Settings, names: &Names, bound: &Bound, relied_on: 
             drain: limits.drain,
             ..Timeouts::default()
         },
+        front: beside::front(settings),
         embed: settings.embed.clone(),
         ide: settings.ide,
         control_cookie: settings.control_plane.sessions.as_ref().map(|sessions| sessions.cookie.clone()),

@@ -52,6 +52,7 @@ fn verdict(decision: &Decision) -> String {
         Basis::Owner(user) => format!("owner {user}"),
         Basis::Shared(user) => format!("shared {user}"),
         Basis::Token(user) => format!("token {user}"),
+        Basis::Front => "front".to_owned(),
     };
     match decision {
         Decision::Permit(permit) => ground(permit.basis()),

@@ -17,7 +17,7 @@ struct Book {
     sessions: BTreeMap<SecretHash, HostSession>,
     tokens: BTreeMap<SecretHash, Token>,
     noticed: BTreeMap<Arc<str>, Noticed>,
-    stale: std::collections::BTreeSet<Arc<str>>,
+    stale: BTreeSet<Arc<str>>,
 }
 
 impl Book {

@@ -113,6 +113,9 @@ pub async fn probe(core: &Core, lease: &Lease) -> Answer {
 /// what is missing.
 pub(crate) fn refused(core: &Core, head: &RequestHead, lease: &Lease, refusal: &Refusal) -> Answer {
     let permit = lease.permit();
+    if permit.is_front() && !matches!(refusal, Refusal::Malformed(_) | Refusal::RequestTimeout) {
+        return Refusal::ControlUpstream.answer(Form::of(head, head.upgrade_websocket()), None);
+    }
     let (names, target) = (&core.settings.names, permit.target());
     let ide = match &core.settings.ide_page {
         Some(page) => Some(page.replace("{workspace}", &permit.workspace().id)),

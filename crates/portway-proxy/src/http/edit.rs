@@ -89,7 +89,16 @@ impl<'a> Edit<'a> {
             None => HeadWriter::request(out, head.method(), path)?,
         };
         let mapping = self.mapping();
-        let host = mapping.host();
+        let front = self.permit.is_front();
+        let (host, scheme) = if front {
+            // The API server knows its own name, as the visitor said it.
+            (
+                String::from_utf8_lossy(head.authority().unwrap_or_default()).into_owned(),
+                self.settings.names.control.scheme,
+            )
+        } else {
+            (mapping.host(), mapping.scheme())
+        };
         writer.put("Host", &host)?;
         for field in fields.iter() {
             match field.id {
@@ -113,7 +122,9 @@ impl<'a> Edit<'a> {
                 Name::Expect if !head.expects_continue() => {}
                 _ if is_nominated(fields, &field) => {}
                 Name::Cookie => {
-                    if let Some(kept) = cookie::strip(field.value, self.settings.control_cookie.as_ref()) {
+                    if let Some(kept) =
+                        cookie::strip(field.value, self.settings.control_cookie.as_ref().filter(|_| !front))
+                    {
                         writer.put(field.name, &kept)?;
                     }
                 }
@@ -142,7 +153,7 @@ impl<'a> Edit<'a> {
         let asked_by = if self.carried.is_some() && self.upgrade { fields.get(Name::Origin) } else { None };
         let asked_by = asked_by.and_then(|origin| host_of(&mapping.inward(origin)));
         writer.put("X-Forwarded-Host", asked_by.as_ref().unwrap_or(&host))?;
-        writer.put("X-Forwarded-Proto", mapping.scheme().as_str())?;
+        writer.put("X-Forwarded-Proto", scheme.as_str())?;
         writer.finish();
         Ok(())
     }
@@ -160,11 +171,12 @@ impl<'a> Edit<'a> {
                 | Name::TransferEncoding
                 | Name::Te
                 | Name::Upgrade
-                | Name::StrictTransportSecurity
-                | Name::AltSvc
-                | Name::PublicKeyPins
-                | Name::SetCookie2
                 | Name::XPortway => {}
+                // What follows would bind more than one workspace; the API server answers for its own host.
+                _ if self.permit.is_front() && !is_nominated(fields, &field) && field.id != Name::ContentLength => {
+                    sink(Edited::Kept(field));
+                }
+                Name::StrictTransportSecurity | Name::AltSvc | Name::PublicKeyPins | Name::SetCookie2 => {}
                 Name::AccessControlAllowOrigin | Name::AccessControlAllowCredentials if self.sibling.is_some() => {}
                 Name::ContentLength if !bodyless => {}
                 Name::SetCookie => match cookie::set_cookie(field.value) {

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use portway_core::activity::Attention;
 use portway_http1::{BodyDecoder, Framing, HeadParser, Limits, Piece, RequestHead};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -160,6 +161,7 @@ async fn relay(
     let mut responder = Response::new(visitor, head, !keep);
     let gone = visitor.gone(core.settings.timeouts.half_closed);
     let ended = forward(core, &lease, &edit, head, &mut body, &mut responder, gone).await;
+    core.active(lease.permit().workspace(), Attention::Background);
     record.moved(lease.up().moved.get(), responder.body());
     let close = responder.closes();
     match ended {

@@ -18,6 +18,7 @@ use h2::ext::Protocol;
 use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Response as HttpResponse;
+use portway_core::activity::Attention;
 use portway_http1::{Limits, Reject, RequestHead, Rule};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout};
@@ -242,6 +243,7 @@ async fn relay(
         poll_fn(move |cx| wire.borrow_mut().poll_reset(cx))
     };
     let ended = forward(core, &lease, &edit, head, &mut body, &mut responder, gone).await;
+    core.active(lease.permit().workspace(), Attention::Background);
     record.moved(lease.up().moved.get(), responder.body());
     match ended {
         Ended::Complete { status, .. } => record.close(status, "relayed"),

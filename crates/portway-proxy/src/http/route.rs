@@ -70,7 +70,7 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead) -> Result<Route, Wa
         return Ok(Route::Answer(redirect));
     }
     let target = match place {
-        Place::Control => return Ok(Route::Control(Place::Control)),
+        Place::Control => return Ok(control(core, head, websocket, form)),
         Place::Workspace(target) => target,
     };
     let path = head.path_and_query();
@@ -133,9 +133,31 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead) -> Result<Route, Wa
     if let Visitor::Token(token) = &credentials.visitor {
         core.token_used(token.hash);
     }
-    core.active(permit.workspace(), of_request(head.method(), form == Form::Page));
+    core.active(permit.workspace(), of_request(head.method(), form == Form::Page && !wake::is_speculative(head)));
     let lease = core.leases.register(permit);
     Ok(if path_only == PORT_PROBE { Route::Probe(lease) } else { Route::Relay(lease) })
+}
+
+/// A request for the control host: ours, or the API server's whose front we are.
+fn control(core: &Core, head: &RequestHead, websocket: bool, form: Form) -> Route {
+    let path = head.path_and_query().split(|b| *b == b'?').next().unwrap_or_default();
+    let Some(front) = core.settings.front.as_ref().filter(|_| !is_ours(path)) else {
+        return Route::Control(Place::Control);
+    };
+    let names = &core.settings.names;
+    if browser::check_front(&asking(head, websocket), &names.control.origin()).is_err() {
+        return Route::Answer(Refusal::OtherOrigin.answer(form, None));
+    }
+    Route::Relay(core.leases.register(front.permit(names)))
+}
+
+/// Whether a path of the control host is Portway's: its own prefix, and addresses of ports by path, which are redirected.
+fn is_ours(path: &[u8]) -> bool {
+    if path.starts_with(RESERVED) || path == b"/.portway" {
+        return true;
+    }
+    let mut segments = path.split(|b| *b == b'/').skip(1);
+    segments.next() == Some(b"w") && matches!(segments.nth(1), Some(b"proxy" | b"absproxy"))
 }
 
 /// Whether the dev server answers preflights itself. Without a cookie they reach it on a public port alone, and who may

@@ -63,9 +63,12 @@ fn answer(core: &Core, refusal: Refusal, form: Form) -> Answer {
 fn may_wake(head: &RequestHead, waiting: &Waiting) -> bool {
     let mode = Once::of(head.fields().all(Name::SecFetchMode));
     let navigates = is_navigation(head.method(), head.upgrade_websocket(), mode, head.fields().get(Name::Accept));
-    let speculative =
-        head.fields().get_named(b"sec-purpose").is_some() || head.fields().get_named(b"purpose").is_some();
-    matches!(waiting.basis, Basis::Owner(_)) && navigates && !speculative
+    matches!(waiting.basis, Basis::Owner(_)) && navigates && !is_speculative(head)
+}
+
+/// Whether it is a browser's guess at what a person will do.
+pub(super) fn is_speculative(head: &RequestHead) -> bool {
+    head.fields().get_named(b"sec-purpose").is_some() || head.fields().get_named(b"purpose").is_some()
 }
 
 async fn wake(core: &Core, waiting: &Waiting) -> Refusal {

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 
-const ALL: [(&str, Refusal); 27] = [
+const ALL: [(&str, Refusal); 28] = [
     ("wrong-authority", Refusal::WrongAuthority),
     ("not-found", Refusal::NotFound),
     ("method", Refusal::Method),
@@ -23,6 +23,7 @@ const ALL: [(&str, Refusal); 27] = [
     ("unreachable", Refusal::Dial(DialError::Network, 3000, false)),
     ("bad-upstream", Refusal::BadUpstream(3000)),
     ("upstream-timeout", Refusal::UpstreamTimeout(3000)),
+    ("control-upstream", Refusal::ControlUpstream),
     ("revoked", Refusal::Revoked),
     ("starting", Refusal::Asleep(State::Starting, true)),
     ("asleep", Refusal::Asleep(State::Standby, true)),

@@ -42,7 +42,6 @@ pub(crate) enum Ended {
 }
 
 /// Forwards one request under its lease.
-#[expect(clippy::too_many_arguments, reason = "one call site for each visitor protocol")]
 pub(crate) async fn forward<B: RequestBody, R: Responder>(
     core: &Core,
     lease: &Lease,
@@ -59,7 +58,6 @@ pub(crate) async fn forward<B: RequestBody, R: Responder>(
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "as forward")]
 async fn attempt<B: RequestBody, R: Responder>(
     core: &Core,
     lease: &Lease,
@@ -152,7 +150,7 @@ async fn attempt<B: RequestBody, R: Responder>(
 /// The port of the IDE that may carry this request, where the workspace is not this machine: here both families of loopback
 /// were dialled already.
 fn carrier(core: &Core, permit: &Permit, head: &RequestHead) -> Option<u16> {
-    let ide = core.settings.ide.filter(|ide| *ide != permit.port())?;
+    let ide = core.settings.ide.filter(|ide| *ide != permit.port() && !permit.is_front())?;
     let elsewhere = permit.workspace().address != Address::Loopback && permit.scheme() == Scheme::Http;
     (elsewhere && ide::may_carry(head)).then_some(ide)
 }

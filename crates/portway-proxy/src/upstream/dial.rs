@@ -137,7 +137,12 @@ impl Dialer {
         };
         let local = is_local(ip);
         let relied_on = is_one_of(&self.settings.relied_on.load(), ip, port, local);
-        let checked = if relied_on { Err(DialRefusal::Own) } else { rules.check(ip, port, local) };
+        let checked = match (permit.is_front(), relied_on) {
+            // It is what the administrator named, and nobody else can be meant.
+            (true, _) => Ok(SocketAddr::new(ip, port)),
+            (false, true) => Err(DialRefusal::Own),
+            (false, false) => rules.check(ip, port, local),
+        };
         let address = checked.map_err(|refusal| {
             let workspace = &permit.workspace().id;
             tracing::warn!(event = "address-refused", ws_id = %workspace, address = %ip, port, %refusal);

@@ -56,6 +56,7 @@ pub(crate) struct Sessions {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Upstream {
     pub(crate) host: String,
+    pub(crate) address: Address,
     pub(crate) port: u16,
 }
 
@@ -190,9 +191,13 @@ fn activity(r: &mut Reader) -> Option<Option<ActivitySettings>> {
     });
     let key = r.read(&keys::ACTIVITY_REDIS_KEY, read::parsed(words));
     let flush = r.read(&keys::ACTIVITY_FLUSH, read::duration(Duration::from_millis(100), Duration::from_secs(600)))?;
-    let background = r.read(&keys::ACTIVITY_BACKGROUND, read::duration(Duration::ZERO, Duration::from_secs(86_400)))?;
+    let background =
+        r.read(&keys::ACTIVITY_BACKGROUND, read::duration(Duration::from_secs(1), Duration::from_secs(86_400)))?;
+    if let (Some(url), None) = (&url, &key) {
+        r.missing(&url.place, &keys::ACTIVITY_REDIS_KEY);
+    }
     let (Some(url), Some(key)) = (url, key) else { return Some(None) };
-    let redis = RedisSet::new(&url.value, &key.value).map_err(|message| Complaint::new(message));
+    let redis = RedisSet::new(&url.value, &key.value).map_err(Complaint::new);
     match redis {
         Ok(redis) => Some(Some(ActivitySettings { redis, flush: flush.value, background: background.value.as_secs() })),
         Err(complaint) => {
@@ -305,7 +310,7 @@ fn upstream(raw: &Raw) -> Result<Upstream, Complaint> {
         _ => (rest, 80),
     };
     // Checks the spelling; what a name leads to is asked each time.
-    host.parse::<Address>().map_err(|_| refuse("names no host"))?;
+    let address = host.parse().map_err(|_| refuse("names no host"))?;
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    Ok(Upstream { host: bare.to_owned(), port })
+    Ok(Upstream { host: bare.to_owned(), address, port })
 }

@@ -125,7 +125,8 @@ plain listener's. Plain http is refused for every other domain.";
 "Where people log in and see their workspaces. Default: the (first) domain itself, with its scheme and port.";
 
     CONTROL_UPSTREAM = "control_upstream", Text, none("\"http://control-plane:8000\""),
-"The control plane's API server: workspaces are woken there.";
+"The control plane's API server. Workspaces are woken there, and everything of the control host that is not below
+/.portway/ is passed on to it.";
 
     DEFAULT_PORT = "default_port", Integer, none("8080"),
 "The port that `{workspace}.{domain}` opens. Default: 8080; under .localhost 3000, because there 8080 is the gateway

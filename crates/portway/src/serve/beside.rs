@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use portway_control::external::External;
 use portway_control::seal::{KEY_LEN, SealKey};
 use portway_control::wake::{WakeRequest, Waker};
+use portway_core::access::Front;
 use portway_core::host::Names;
 use portway_core::snapshot::Event;
 use portway_sources::{DATABASE_SOURCE, Database, DatabaseSource, Freshness, Publisher, SessionSource, Store, Used};
@@ -176,10 +177,15 @@ async fn watch_age(all: Vec<Freshness>, stale: Duration, publisher: Publisher, r
 pub(super) fn report_activity(settings: &Settings) -> (Option<mpsc::Sender<Used>>, JoinHandle<()>) {
     let Some(activity) = settings.control_plane.activity.clone() else { return (None, tokio::spawn(async {})) };
     let (sender, used) = mpsc::channel(1024);
-    let count = |result: &'static str, workspaces| {
-        metrics::counter!("portway_activity_reports_total", "result" => result).increment(workspaces);
-    };
+    let count =
+        |result: &'static str| metrics::counter!("portway_activity_reports_total", "result" => result).increment(1);
     (Some(sender), tokio::spawn(portway_sources::activity::collect(activity, used, count)))
+}
+
+/// The API server whose front the gateway is.
+pub(super) fn front(settings: &Settings) -> Option<Front> {
+    let upstream = settings.control_plane.upstream.as_ref()?;
+    Some(Front::new(upstream.address.clone(), upstream.port))
 }
 
 /// Sockets that no workspace is dialled at.

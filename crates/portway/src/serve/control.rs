@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use portway_control::Control as ControlHost;
 use portway_control::wake::{WakeOutcome, Waker};
+use portway_core::activity::Attention;
 use portway_core::snapshot::Event;
 use portway_proxy::control::{ControlCall, ControlRequest, Woken};
 use portway_sources::{Publisher, Store, Used};
@@ -40,11 +41,17 @@ pub(super) async fn answer(mut calls: mpsc::Receiver<ControlCall>, host: Control
                 });
             }
             ControlCall::Wake { workspace, session, answer } => {
-                let (waker, world) = (waker.clone(), publisher.current());
+                let (waker, world, activity) = (waker.clone(), publisher.current(), activity.clone());
                 tokio::spawn(async move {
                     let woken = match waker {
                         Some(waker) => match waker.wake(&world, &workspace, &session).await {
-                            WakeOutcome::Starting => Woken::Starting,
+                            WakeOutcome::Starting => {
+                                // A stop could follow at once where the last use is long ago.
+                                if let (Some(activity), Some(woken)) = (activity, world.workspace(&workspace)) {
+                                    let _ = activity.try_send(vec![(woken.id.clone(), Attention::Attended)]);
+                                }
+                                Woken::Starting
+                            }
                             WakeOutcome::Limit => Woken::Limit,
                             WakeOutcome::Failed => Woken::Failed,
                         },
@@ -71,7 +78,7 @@ pub(super) async fn answer(mut calls: mpsc::Receiver<ControlCall>, host: Control
                 });
             }
             ControlCall::Active(used) => {
-                // A collector that is busy with a Redis that does not answer hears of it a second later again.
+                // A thousand reports wait already: one more tells hardly anything new.
                 let _ = activity.as_ref().map(|activity| activity.try_send(used));
             }
             ControlCall::Log(lines) => writer.send(lines),

@@ -50,7 +50,7 @@ pub(super) fn recorder() -> Result<PrometheusHandle, Failure> {
     metrics::describe_counter!("portway_log_lines_dropped_total", "Log lines that did not fit the queue.");
     metrics::describe_counter!("portway_leases_cut_total", "Streams ended because their permission ended.");
     metrics::describe_counter!("portway_access_denied_total", "Visits of known visitors that were denied.");
-    metrics::describe_counter!("portway_activity_reports_total", "Uses of workspaces reported, and not.");
+    metrics::describe_counter!("portway_activity_reports_total", "Reports of activity, told and failed.");
     metrics::describe_counter!("portway_requests_rejected_total", "Connections that sent what is no request.");
     metrics::describe_gauge!(
         "portway_source_age_seconds",

@@ -2,7 +2,7 @@
 //! nothing else. Waking asks a scripted API server.
 
 use portway_testkit::visitor::Arrived;
-use portway_testkit::{Echo, Gateway, Postgres, Recorder, Step, Visitor, eventually_async};
+use portway_testkit::{Echo, Gateway, Postgres, Recorder, Redis, Step, Visitor, eventually_async};
 
 use crate::stage::builder;
 
@@ -195,12 +195,14 @@ async fn what_sleeps_is_woken_by_its_owners_visit_alone() {
     let echo = Echo::start().await;
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
     let api = Recorder::start(vec![Step::ReadRequest, Step::write(answer)]).await;
-    let postgres = people();
+    let (postgres, redis) = (people(), Redis::start());
     let config = format!(
         "preset = \"code-hub\"\ncontrol_upstream = \"http://127.0.0.1:{}\"\n[postgres]\nurl = \"{}\"\n\
-         [workspaces]\naddress = \"localhost\"\nallow = [\"127.0.0.1\", \"::1\"]\n",
+         [workspaces]\naddress = \"localhost\"\nallow = [\"127.0.0.1\", \"::1\"]\n\
+         [redis]\nurl = \"{}\"\n[activity]\nflush = \"100ms\"\n",
         api.port(),
-        postgres.url()
+        postgres.url(),
+        redis.url()
     );
     let hub = Hub { gateway: with(&config), postgres };
     let mut alice = hub.alice();
@@ -225,6 +227,8 @@ async fn what_sleeps_is_woken_by_its_owners_visit_alone() {
     .await;
     assert!(api.connections().is_empty(), "a fetch woke the workspace");
 
+    // What was told of it before is forgotten, as the control plane does when it has read it.
+    redis.ask(&["DEL", "codehub:activity"]);
     let page = alice.open(&url).await;
     assert_eq!(reason(&page), "503 workspace-starting", "{}", page.answer.text());
     assert_eq!(page.answer.field("retry-after").as_deref(), Some("1"));
@@ -234,6 +238,10 @@ async fn what_sleeps_is_woken_by_its_owners_visit_alone() {
         sent.contains(&format!("session={SESSION}")) && sent.ends_with("{\"desired_state\": \"RUNNING\"}"),
         "{sent}"
     );
+
+    // Or it would be stopped again at once.
+    eventually_async("the wake to be told", async || !redis.ask(&["ZSCORE", "codehub:activity", HERS]).is_empty())
+        .await;
 
     // On its way up: what comes too early is held, and served once it runs.
     hub.postgres

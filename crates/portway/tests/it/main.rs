@@ -15,6 +15,7 @@ mod dial;
 mod events;
 mod fidelity;
 mod frames;
+mod front;
 mod half_close;
 mod http2;
 mod http2_client;

@@ -229,7 +229,7 @@ fn the_authoriser_is_told_the_same_as_the_door() {
         let got = match &may {
             Ok(Basis::Owner(user)) => format!("owner {user}"),
             Ok(Basis::Shared(user)) => format!("shared {user}"),
-            Ok(Basis::Public | Basis::Token(_)) => panic!("{cell:?}: {may:?}"),
+            Ok(Basis::Public | Basis::Token(_) | Basis::Front) => panic!("{cell:?}: {may:?}"),
             Err(reason) => reason.as_str().to_owned(),
         };
         let wanted = match (cell.port, cell.place, cell.person_may()) {
