@@ -10,13 +10,14 @@ use std::time::Duration;
 use http::{HeaderMap, header};
 use portway_core::cookie::{self, ControlCookie, Found};
 use portway_core::secret::SecretHash;
-use portway_sources::{Adopted, DatabaseError, Freshness, NewAdopted, Publisher, SessionSource, Store, StoreError};
+use portway_sources::{Adopted, Freshness, NewAdopted, Publisher, Store, StoreError};
 use sha2::{Digest as _, Sha256};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::app::{App, Login};
 use crate::reply::Refusal;
 use crate::seal::SealKey;
+use crate::sessions::{LookUpError, Sessions};
 
 /// Sessions looked up in one statement.
 const AT_ONCE: usize = 500;
@@ -24,7 +25,7 @@ const AT_ONCE: usize = 500;
 /// Whose logins are Portway's, and how they are read.
 #[derive(Clone, Debug)]
 pub struct External {
-    pub sessions: SessionSource,
+    pub sessions: Sessions,
     pub cookie: ControlCookie,
     /// Where people log in: a URL.
     pub login_page: String,
@@ -74,7 +75,7 @@ impl External {
         self.key.open(&adopted.hash, &adopted.sealed)
     }
 
-    /// Ends logins whose session no longer holds, every `pause`, for ever. While the database does not answer none ends;
+    /// Ends logins whose session no longer holds, every `pause`, for ever. While nobody answers none ends;
     /// `freshness` tells how old the last answer is.
     pub async fn follow(self, store: Store, publisher: Publisher, pause: Duration, freshness: Freshness) {
         let mut look = interval(pause);
@@ -125,7 +126,7 @@ impl External {
 #[derive(Debug, thiserror::Error)]
 enum FollowError {
     #[error(transparent)]
-    Database(#[from] DatabaseError),
+    LookUp(#[from] LookUpError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -135,6 +136,6 @@ fn name_of(value: &str) -> SecretHash {
     SecretHash(Sha256::new().chain_update(b"control session\0").chain_update(value).finalize().into())
 }
 
-fn away(error: DatabaseError) -> Refusal {
+fn away(error: LookUpError) -> Refusal {
     Refusal::failed(&error)
 }

@@ -7,31 +7,25 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::rt::TokioIo;
+use http::StatusCode;
 use portway_core::secret::SecretHash;
 use portway_core::snapshot::Snapshot;
 use portway_core::workspace::State;
 use portway_sources::Store;
-use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
-use tokio::time::timeout;
 
+use crate::client::ApiServer;
 use crate::external::External;
 
-/// How long the control plane may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an attempt is remembered: longer than one takes.
+const REMEMBERED: Duration = Duration::from_secs(10);
 /// How long an outcome stands: the workspace's new state is told by its source within that time.
 const STANDS: Duration = Duration::from_secs(3);
 
 /// Where and how to ask.
 #[derive(Clone, Debug)]
 pub struct WakeRequest {
-    /// The API server.
-    pub host: String,
-    pub port: u16,
+    pub server: ApiServer,
     pub method: String,
     /// With `{workspace}` in it.
     pub path: String,
@@ -84,7 +78,7 @@ impl Waker {
     /// The attempt that is under way or has just been made, or a new one.
     fn attempt(&self, workspace: &Arc<str>) -> Attempt {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        under_way.retain(|_, attempt| attempt.began.elapsed() < PATIENCE + STANDS);
+        under_way.retain(|_, attempt| attempt.began.elapsed() < REMEMBERED);
         let fresh = || Attempt { began: Instant::now(), outcome: Arc::default() };
         let attempt = under_way.entry(workspace.clone()).or_insert_with(fresh);
         if attempt.outcome.initialized() && attempt.began.elapsed() > STANDS {
@@ -103,14 +97,12 @@ impl Waker {
             }
         };
         let Some(cookie) = cookie else { return WakeOutcome::Failed };
-        let status = match timeout(PATIENCE, self.send(id, &cookie)).await {
-            Ok(Ok(status)) => status,
-            Ok(Err(error)) => {
-                tracing::warn!(event = "wake", ws_id = id, %error, "the control plane cannot be reached");
-                return WakeOutcome::Failed;
-            }
-            Err(_) => {
-                tracing::warn!(event = "wake", ws_id = id, "the control plane does not answer");
+        let WakeRequest { server, method, path, body } = &self.request;
+        let cookie = format!("{}={cookie}", self.external.cookie.name);
+        let status = match server.send(method, &path.replace("{workspace}", id), &cookie, body).await {
+            Ok((status, _)) => status,
+            Err(error) => {
+                tracing::warn!(event = "wake", ws_id = id, %error);
                 return WakeOutcome::Failed;
             }
         };
@@ -120,24 +112,5 @@ impl Waker {
             StatusCode::TOO_MANY_REQUESTS => WakeOutcome::Limit,
             _ => WakeOutcome::Failed,
         }
-    }
-
-    async fn send(&self, id: &str, cookie: &str) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
-        let WakeRequest { host, port, method, path, body } = &self.request;
-        let stream = TcpStream::connect((host.as_str(), *port)).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        let request = Request::builder()
-            .method(method.as_str())
-            .uri(path.replace("{workspace}", id))
-            .header(header::HOST, format!("{host}:{port}"))
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(header::COOKIE, format!("{}={cookie}", self.external.cookie.name))
-            .body(Full::new(Bytes::from(body.clone())))?;
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        // Read to its end, so that the other side is not cut short.
-        drop(response.into_body().collect().await);
-        Ok(status)
     }
 }

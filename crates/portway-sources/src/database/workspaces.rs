@@ -32,8 +32,8 @@ const BACK_OFF: Duration = Duration::from_millis(200);
 const BACK_OFF_MAX: Duration = Duration::from_secs(5);
 /// More notifications at once than this, and everything is read again.
 const AT_ONCE_MAX: usize = 64;
-/// How often a working connection is asked whether it still is one.
-const HEARTBEAT: Duration = Duration::from_secs(3);
+/// How often a working connection is asked whether it still is one: well within the shortest time that silence is believed.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// How workspaces are read.
 #[derive(Clone, Debug)]

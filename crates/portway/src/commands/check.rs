@@ -7,6 +7,7 @@ use portway_proxy::tls::{CertificateFiles, Certificates};
 use portway_sources::{Database, DatabaseError, database_check};
 use serde::Serialize;
 
+use crate::config::control_plane::Way;
 use crate::config::problem::{Complaint, Place, Problem};
 use crate::config::settings::Tls;
 use crate::config::{Flags, Settings};
@@ -188,9 +189,9 @@ async fn check_control_plane(
             Err(error) => complain("workspaces.channels", error),
         }
     }
-    if let Some(sessions) = &plane.sessions {
-        let checked = match Database::new(&sessions.url, postgres.connections) {
-            Ok(database) => database_check::sessions(&database, &sessions.query).await,
+    if let Some(Way::Query { url, sql }) = plane.sessions.as_ref().map(|sessions| &sessions.way) {
+        let checked = match Database::new(url, postgres.connections) {
+            Ok(database) => database_check::sessions(&database, sql).await,
             Err(error) => Err(error),
         };
         match checked {

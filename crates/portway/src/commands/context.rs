@@ -5,7 +5,7 @@ use std::sync::Arc;
 use portway_core::host::Names;
 use portway_core::snapshot::Snapshot;
 use portway_core::workspace::{UserId, Workspace};
-use portway_sources::Store;
+use portway_sources::{Database, DatabaseSource, Store};
 
 use crate::cli::{Global, Origins};
 use crate::config::{Flags, Settings};
@@ -58,7 +58,8 @@ impl Context {
     /// Opens the store and reads everything.
     ///
     /// # Errors
-    /// Those of the store. A bad workspaces file is only warned of: a gateway would go on with the last good one.
+    /// Those of the store. A bad workspaces file, or a database that does not answer, is only warned of: a gateway would go
+    /// on with what it knew last.
     pub(crate) async fn world(&self) -> Result<World, Failure> {
         let store = Store::open(&self.settings.data).await?;
         let mut listings = Vec::new();
@@ -71,6 +72,17 @@ impl Context {
                         warn(&format!("{}: {error}", path.display()));
                     }
                 }
+            }
+        }
+        let plane = &self.settings.control_plane;
+        if let (Some(postgres), Some(query)) = (&plane.postgres, &plane.workspaces) {
+            let listing = match Database::new(&postgres.url, postgres.connections) {
+                Ok(database) => DatabaseSource::new(database, query.clone(), self.names.clone()).listing().await,
+                Err(error) => Err(error),
+            };
+            match listing {
+                Ok(listing) => listings.push(listing),
+                Err(error) => warn(&format!("{}: {error}", postgres.place)),
             }
         }
         listings.push(store.listing().await?);

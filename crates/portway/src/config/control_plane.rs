@@ -27,6 +27,8 @@ pub(crate) struct ControlPlane {
     pub(crate) upstream: Option<Upstream>,
     pub(crate) wake: Option<Wake>,
     pub(crate) activity: Option<ActivitySettings>,
+    /// How long what was said last is believed.
+    pub(crate) stale: Duration,
 }
 
 /// The database.
@@ -34,7 +36,6 @@ pub(crate) struct ControlPlane {
 pub(crate) struct Postgres {
     pub(crate) url: String,
     pub(crate) connections: u32,
-    pub(crate) stale: Duration,
     /// Whether to serve what fits where a query does not.
     pub(crate) serve_on_mismatch: bool,
     /// Where the database was named.
@@ -44,12 +45,26 @@ pub(crate) struct Postgres {
 /// Who is logged in.
 #[derive(Clone)]
 pub(crate) struct Sessions {
-    pub(crate) url: String,
-    pub(crate) query: String,
+    pub(crate) way: Way,
     pub(crate) cookie: ControlCookie,
     pub(crate) login_page: String,
     pub(crate) return_parameter: Option<String>,
     pub(crate) check: Duration,
+}
+
+/// How sessions are looked up.
+#[derive(Clone)]
+pub(crate) enum Way {
+    Query {
+        url: String,
+        sql: String,
+    },
+    /// Paths into the answer are JSON pointers.
+    Api {
+        path: String,
+        user: String,
+        name: Option<String>,
+    },
 }
 
 /// The API server, by plain http.
@@ -100,23 +115,22 @@ pub(super) fn take_preset(r: &mut Reader) {
 pub(super) fn read_all(r: &mut Reader) -> Option<ControlPlane> {
     let postgres = postgres(r)?;
     let workspaces = workspaces(r, postgres.as_ref())?;
-    let sessions = sessions(r, postgres.as_ref())?;
     let upstream = r.read(&keys::CONTROL_UPSTREAM, upstream);
+    let sessions = sessions(r, postgres.as_ref(), upstream.is_some())?;
     let wake = wake(r, upstream.is_some())?;
     let activity = activity(r)?;
-    Some(ControlPlane { postgres, workspaces, sessions, upstream: upstream.map(|it| it.value), wake, activity })
+    let stale = r.read(&keys::POSTGRES_STALE, read::duration(Duration::from_secs(2), Duration::from_secs(3600)))?.value;
+    Some(ControlPlane { postgres, workspaces, sessions, upstream: upstream.map(|it| it.value), wake, activity, stale })
 }
 
 fn postgres(r: &mut Reader) -> Option<Option<Postgres>> {
     let url = r.read(&keys::POSTGRES_URL, database_url);
     let connections = r.read(&keys::POSTGRES_CONNECTIONS, read::integer(2, 1000))?;
-    let stale = r.read(&keys::POSTGRES_STALE, read::duration(Duration::from_secs(1), Duration::from_secs(3600)))?;
     let mismatch = r.read(&keys::POSTGRES_MISMATCH, read::parsed(mismatch))?;
     Some(url.map(|url| Postgres {
         url: url.value,
         place: url.place,
         connections: u32::try_from(connections.value).unwrap_or(5),
-        stale: stale.value,
         serve_on_mismatch: mismatch.value,
     }))
 }
@@ -134,14 +148,44 @@ fn workspaces(r: &mut Reader, postgres: Option<&Postgres>) -> Option<Option<Work
     Some(Some(WorkspaceQuery { sql: sql.value, channels: channels.value, poll: poll.value, address }))
 }
 
-fn sessions(r: &mut Reader, postgres: Option<&Postgres>) -> Option<Option<Sessions>> {
-    let query = r.read(&keys::SESSIONS_QUERY, read::parsed(words));
-    let url = r.read(&keys::SESSIONS_URL, database_url);
+fn sessions(r: &mut Reader, postgres: Option<&Postgres>, has_upstream: bool) -> Option<Option<Sessions>> {
     let name = r.read(&keys::SESSIONS_COOKIE, read::parsed(cookie_name));
     let length = r.read(&keys::SESSIONS_COOKIE_LENGTH, read::integer(16, 4096));
     let login_page = r.read(&keys::SESSIONS_LOGIN_PAGE, read::parsed(login_page))?;
     let parameter = r.read(&keys::SESSIONS_RETURN_PARAMETER, read::parsed(parameter));
     let check = r.read(&keys::SESSIONS_CHECK, read::duration(Duration::from_millis(100), Duration::from_secs(60)))?;
+    let Some((way, place)) = way(r, postgres, has_upstream)? else { return Some(None) };
+    for (key, given) in [(&keys::SESSIONS_COOKIE, name.is_some()), (&keys::SESSIONS_COOKIE_LENGTH, length.is_some())] {
+        if !given {
+            r.missing(&place, key);
+        }
+    }
+    let cookie = ControlCookie {
+        name: name.map(|name| name.value).unwrap_or_default(),
+        value_len: usize::try_from(length.map_or(0, |length| length.value)).unwrap_or(0),
+    };
+    Some(Some(Sessions {
+        way,
+        cookie,
+        login_page: login_page.value,
+        return_parameter: parameter.map(|parameter| parameter.value),
+        check: check.value,
+    }))
+}
+
+/// By the API where that is given, else by the query; and where it was given.
+fn way(r: &mut Reader, postgres: Option<&Postgres>, has_upstream: bool) -> Option<Option<(Way, Place)>> {
+    let query = r.read(&keys::SESSIONS_QUERY, read::parsed(words));
+    let url = r.read(&keys::SESSIONS_URL, database_url);
+    let api = r.read(&keys::SESSIONS_API, read::parsed(api_path));
+    let user = r.read(&keys::SESSIONS_API_USER, read::parsed(pointer))?.value;
+    let name = r.read(&keys::SESSIONS_API_NAME, read::parsed(pointer)).map(|name| name.value);
+    if let Some(api) = api {
+        if !has_upstream {
+            without_upstream(r, &api.place, &keys::SESSIONS_API);
+        }
+        return Some(Some((Way::Api { path: api.value, user, name }, api.place)));
+    }
     let Some(query) = query else { return Some(None) };
     let url = match (url, postgres) {
         (Some(url), _) => url.value,
@@ -151,23 +195,7 @@ fn sessions(r: &mut Reader, postgres: Option<&Postgres>) -> Option<Option<Sessio
             String::new()
         }
     };
-    for (key, given) in [(&keys::SESSIONS_COOKIE, name.is_some()), (&keys::SESSIONS_COOKIE_LENGTH, length.is_some())] {
-        if !given {
-            r.missing(&query.place, key);
-        }
-    }
-    let cookie = ControlCookie {
-        name: name.map(|name| name.value).unwrap_or_default(),
-        value_len: usize::try_from(length.map_or(0, |length| length.value)).unwrap_or(0),
-    };
-    Some(Some(Sessions {
-        url,
-        query: query.value,
-        cookie,
-        login_page: login_page.value,
-        return_parameter: parameter.map(|parameter| parameter.value),
-        check: check.value,
-    }))
+    Some(Some((Way::Query { url, sql: query.value }, query.place)))
 }
 
 fn wake(r: &mut Reader, has_upstream: bool) -> Option<Option<Wake>> {
@@ -177,9 +205,7 @@ fn wake(r: &mut Reader, has_upstream: bool) -> Option<Option<Wake>> {
     let hold = r.read(&keys::WAKE_HOLD, read::duration(Duration::ZERO, Duration::from_secs(600)))?.value;
     let wake = path.filter(|_| has_upstream).map(|path| Wake { method, path: path.value, body, hold });
     if wake.is_none() && r.is_given(&keys::WAKE_PATH) {
-        let complaint = Complaint::new("has no meaning without `control_upstream`")
-            .hint("write control_upstream = \"http://control-plane:8000\" at the top");
-        r.complain(complaint, &Place::Default, &keys::WAKE_PATH);
+        without_upstream(r, &Place::Default, &keys::WAKE_PATH);
     }
     Some(wake)
 }
@@ -205,6 +231,12 @@ fn activity(r: &mut Reader) -> Option<Option<ActivitySettings>> {
             None
         }
     }
+}
+
+fn without_upstream(r: &mut Reader, place: &Place, key: &Key) {
+    let complaint = Complaint::new("has no meaning without `control_upstream`")
+        .hint("write control_upstream = \"http://control-plane:8000\" at the top");
+    r.complain(complaint, place, key);
 }
 
 fn needs_postgres(r: &mut Reader, place: &Place, key: &Key) {
@@ -242,6 +274,23 @@ fn json(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("is not JSON; write it in single quotes, such as '{\"desired_state\": \"RUNNING\"}'".to_owned())
+}
+
+fn api_path(text: &str) -> Result<String, String> {
+    let plain = text.bytes().all(|b| matches!(b, 0x21..=0x7e));
+    if plain && text.starts_with('/') {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("`{}` is not a path, such as /api/v1/session", text.escape_debug()))
+    }
+}
+
+/// RFC 6901.
+fn pointer(text: &str) -> Result<String, String> {
+    if text.starts_with('/') && !text.contains(char::is_control) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("`{}` is not a JSON pointer, such as /id or /user/id", text.escape_debug()))
 }
 
 fn mismatch(text: &str) -> Result<bool, String> {

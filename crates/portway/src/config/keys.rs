@@ -213,6 +213,16 @@ Default: the default port of the workspace.";
 `name`; no row for a session that does not hold. With it the control plane's login is Portway's, and Portway has no users
 and passwords of its own.";
 
+    SESSIONS_API = "sessions.api", Text, none("\"/api/v1/session\""),
+"Instead of the query: a path of `control_upstream` that is asked with the cookie and answers who is logged in, as JSON;
+401, 403 or 404 for nobody. It is stronger than a preset's query.";
+
+    SESSIONS_API_USER = "sessions.api_user", Text, "\"/id\"",
+"Where the user's id stands in that answer: a JSON pointer (RFC 6901).";
+
+    SESSIONS_API_NAME = "sessions.api_name", Text, none("\"/username\""),
+"Where their name stands.";
+
     SESSIONS_URL = "sessions.url", Text, none("\"postgres://portway_sessions@postgres:5432/codehub\""),
 "The database for that query, where it has a role of its own. Default: the one under [postgres].";
 

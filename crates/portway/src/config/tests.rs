@@ -6,6 +6,7 @@ use portway_core::host::{Place as Named, PortForm, Scheme};
 use portway_core::workspace::Level;
 use portway_testkit::TempDir;
 
+use super::control_plane::Way;
 use super::keys::{KEYS, Key, Kind, TABLES};
 use super::settings::LogFormat;
 use super::{Flags, Problem, Settings, reference};
@@ -590,7 +591,8 @@ fn ten_lines_stand_beside_code_hub() {
     let (workspaces, sessions) = (plane.workspaces.as_ref().unwrap(), plane.sessions.as_ref().unwrap());
     assert!(workspaces.sql.contains("owner_user_id AS owner") && workspaces.channels == ["ws_sse"]);
     assert_eq!((sessions.cookie.name.as_str(), sessions.cookie.value_len), ("session", 26));
-    assert_eq!(sessions.url, "postgres://portway@postgres:5432/codehub");
+    let Way::Query { url, .. } = &sessions.way else { panic!("by the query") };
+    assert_eq!(url, "postgres://portway@postgres:5432/codehub");
     assert_eq!(plane.wake.as_ref().unwrap().path, "/api/v1/workspaces/{workspace}");
     assert!(plane.activity.is_some() && settings.ide == Some(8080));
     // What the file says is stronger than the preset, and the environment stronger still.
@@ -612,6 +614,7 @@ fn what_a_control_plane_needs_is_told() {
             "control_upstream: `https://api:8000` is not the address of an API server",
         ),
         ("[workspaces]\naddress = \"ws-{id}\"", "workspaces.address: "),
+        ("[sessions]\napi = \"/me\"\ncookie = \"s\"", "sessions.api: has no meaning without `control_upstream`"),
         ("[wake]\npath = \"/x/{workspace}\"", "wake.path: has no meaning without `control_upstream`"),
     ] {
         let problems = load(text, &[]).unwrap_err();

@@ -11,25 +11,65 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
+use portway_control::client::ApiServer;
 use portway_control::external::External;
 use portway_control::seal::{KEY_LEN, SealKey};
+use portway_control::sessions::{ApiSessions, Sessions};
 use portway_control::wake::{WakeRequest, Waker};
 use portway_core::access::Front;
 use portway_core::host::Names;
 use portway_core::snapshot::Event;
-use portway_sources::{DATABASE_SOURCE, Database, DatabaseSource, Freshness, Publisher, SessionSource, Store, Used};
+use portway_sources::{
+    DATABASE_SOURCE, Database, DatabaseSource, FILE_SOURCE, Freshness, Publisher, STORE_SOURCE, SessionSource, Store,
+    Used,
+};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::ops::Readiness;
 use crate::config::Settings;
+use crate::config::control_plane::{Sessions as Logins, Way};
 use crate::output::Failure;
 
+/// What to do about a database that does not fit.
+const MISMATCH: &str =
+    "`portway check` compares the configuration with the database; postgres.mismatch = \"serve\" starts all the same";
 /// How often the servers relied on are looked up again.
 const LOOK_UP: Duration = Duration::from_secs(10);
 /// The key under which sessions of the control plane are sealed, in the data folder.
 const KEY: &str = "seal.key";
+
+/// Where sessions are looked up, and the key that says so.
+fn look_ups(settings: &Settings, sessions: &Logins, connections: u32) -> Result<(Sessions, &'static str), Failure> {
+    let told = |key: &str, error: String| Failure::failed(format!("{key}: {error}"));
+    match &sessions.way {
+        Way::Query { url, sql } => {
+            let key = "sessions.query";
+            let source =
+                SessionSource::new(database(url, connections)?, sql).map_err(|error| told(key, error.to_string()))?;
+            Ok((Sessions::Query(source), key))
+        }
+        Way::Api { path, user, name } => {
+            let key = "sessions.api";
+            let server = api_server(settings).ok_or_else(|| told(key, "there is no `control_upstream`".to_owned()))?;
+            let api = ApiSessions {
+                server,
+                path: path.clone(),
+                cookie: sessions.cookie.name.clone(),
+                user: user.clone(),
+                name: name.clone(),
+                lifetime_s: settings.login_lifetime.as_secs(),
+            };
+            Ok((Sessions::Api(api), key))
+        }
+    }
+}
+
+fn api_server(settings: &Settings) -> Option<ApiServer> {
+    let upstream = settings.control_plane.upstream.as_ref()?;
+    Some(ApiServer { host: upstream.host.clone(), port: upstream.port })
+}
 
 /// What stands beside, before anything is served.
 pub(super) struct Beside {
@@ -53,16 +93,13 @@ impl Beside {
         let mut beside = Self {
             source: None,
             external: None,
-            stale: Duration::MAX,
+            stale: plane.stale,
             check: Duration::MAX,
             freshness: Vec::new(),
             sessions_freshness: Freshness::default(),
         };
         let (connections, lenient) =
             plane.postgres.as_ref().map_or((5, false), |it| (it.connections, it.serve_on_mismatch));
-        if let Some(postgres) = &plane.postgres {
-            beside.stale = postgres.stale;
-        }
         if let (Some(postgres), Some(query)) = (&plane.postgres, &plane.workspaces) {
             let database = database(&postgres.url, connections)?;
             let mut source = DatabaseSource::new(database, query.clone(), names.clone());
@@ -76,25 +113,20 @@ impl Beside {
                     tracing::error!(event = "source-down", source = DATABASE_SOURCE, %error, "served without its workspaces until it answers");
                 }
                 Err(error) => {
-                    return Err(Failure::failed(format!("{}: {error}", postgres.place))
-                        .hint("`portway check` compares the configuration with the database; postgres.mismatch = \"serve\" starts all the same"));
+                    return Err(Failure::failed(format!("{}: {error}", postgres.place)).hint(MISMATCH));
                 }
             }
             beside.freshness.push(source.freshness());
             beside.source = Some(source);
         }
         if let Some(sessions) = &plane.sessions {
-            let source = SessionSource::new(database(&sessions.url, connections)?, &sessions.query)
-                .map_err(|error| Failure::failed(format!("sessions.query: {error}")))?;
+            let (source, setting) = look_ups(settings, sessions, connections)?;
             match source.hold(&[]).await {
                 Ok(_) => beside.sessions_freshness.touch(),
                 Err(error) if error.is_passing() || lenient => {
                     tracing::error!(event = "sessions-down", %error, "nobody can log in until they can be read");
                 }
-                Err(error) => {
-                    return Err(Failure::failed(format!("sessions.query: {error}"))
-                        .hint("`portway check` compares the configuration with the database; postgres.mismatch = \"serve\" starts all the same"));
-                }
+                Err(error) => return Err(Failure::failed(format!("{setting}: {error}")).hint(MISMATCH)),
             }
             let page = &sessions.login_page;
             let page = if page.starts_with('/') { format!("{}{page}", names.control.origin()) } else { page.clone() };
@@ -113,10 +145,9 @@ impl Beside {
     /// What wakes workspaces, where something does.
     pub(super) fn waker(&self, settings: &Settings, store: &Store) -> Option<Waker> {
         let plane = &settings.control_plane;
-        let (external, wake, upstream) = (self.external.as_ref()?, plane.wake.as_ref()?, plane.upstream.as_ref()?);
+        let (external, wake) = (self.external.as_ref()?, plane.wake.as_ref()?);
         let request = WakeRequest {
-            host: upstream.host.clone(),
-            port: upstream.port,
+            server: api_server(settings)?,
             method: wake.method.clone(),
             path: wake.path.clone(),
             body: wake.body.clone(),
@@ -126,6 +157,7 @@ impl Beside {
 
     /// Keeps up with the control plane from now on, and readiness with its freshness.
     pub(super) fn follow(mut self, store: &Store, publisher: &Publisher, ready: &Readiness) {
+        let has_logins = self.external.is_some();
         if let Some(external) = self.external.take() {
             let freshness = self.sessions_freshness.clone();
             self.freshness.push(freshness.clone());
@@ -135,14 +167,23 @@ impl Beside {
             tokio::spawn(source.follow(publisher.clone()));
         }
         if !self.freshness.is_empty() {
-            tokio::spawn(watch_age(self.freshness, self.stale, publisher.clone(), ready.clone()));
+            // Without its logins nobody can be told from anybody, whatever workspace it is.
+            let sources: &[&str] =
+                if has_logins { &[DATABASE_SOURCE, STORE_SOURCE, FILE_SOURCE] } else { &[DATABASE_SOURCE] };
+            tokio::spawn(watch_age(self.freshness, self.stale, sources, publisher.clone(), ready.clone()));
         }
     }
 }
 
 /// Looks every second whether what the control plane last said can still be believed. Before it has said anything, it
 /// cannot.
-async fn watch_age(all: Vec<Freshness>, stale: Duration, publisher: Publisher, ready: Readiness) {
+async fn watch_age(
+    all: Vec<Freshness>,
+    stale: Duration,
+    sources: &'static [&'static str],
+    publisher: Publisher,
+    ready: Readiness,
+) {
     let mut look = interval(Duration::from_secs(1));
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut was = false;
@@ -169,7 +210,8 @@ async fn watch_age(all: Vec<Freshness>, stale: Duration, publisher: Publisher, r
                 tracing::info!(event = "source-fresh", source = DATABASE_SOURCE);
             }
         }
-        publisher.publish(vec![Event::Stale { source: DATABASE_SOURCE.into(), stale: is }]).await;
+        let event = |source: &&str| Event::Stale { source: (*source).into(), stale: is };
+        publisher.publish(sources.iter().map(event).collect()).await;
     }
 }
 
@@ -197,7 +239,10 @@ pub(super) async fn relied_on(settings: &Settings) -> ReliedOn {
     let plane = &settings.control_plane;
     let mut servers: Vec<(String, u16)> = Vec::new();
     servers.extend(plane.postgres.iter().flat_map(|postgres| Database::server(&postgres.url)));
-    servers.extend(plane.sessions.iter().flat_map(|sessions| Database::server(&sessions.url)));
+    servers.extend(plane.sessions.iter().filter_map(|sessions| match &sessions.way {
+        Way::Query { url, .. } => Database::server(url),
+        Way::Api { .. } => None,
+    }));
     servers.extend(plane.activity.iter().flat_map(|activity| activity.redis.server()));
     servers.extend(plane.upstream.iter().map(|upstream| (upstream.host.clone(), upstream.port)));
     let found = ReliedOn::default();

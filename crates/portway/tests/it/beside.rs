@@ -1,8 +1,14 @@
 //! Beside a control plane: its workspaces and logins out of a real PostgreSQL with code-hub's tables, by the preset and
 //! nothing else. Waking asks a scripted API server.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::BytesMut;
+use portway_testkit::upstream::Server;
 use portway_testkit::visitor::Arrived;
-use portway_testkit::{Echo, Gateway, Postgres, Recorder, Redis, Step, Visitor, eventually_async};
+use portway_testkit::{Echo, Gateway, Postgres, Recorder, Redis, Step, Stream, Visitor, eventually_async, message};
+use tokio::io::AsyncWriteExt;
 
 use crate::stage::builder;
 
@@ -191,6 +197,79 @@ async fn a_visit_that_comes_again_asks_the_database_nothing() {
 }
 
 #[tokio::test]
+async fn its_workspaces_are_shared_like_any_other() {
+    let echo = Echo::start().await;
+    let hub = Hub::start(people(), "");
+    let mut nobody = Visitor::new(hub.gateway.plain());
+    let url = hub.url(echo.port(), HERS, "/");
+    assert!(nobody.open(&url).await.url.contains("/.portway/login"));
+    assert!(hub.gateway.run(&["workspace", "list"]).contains(HERS));
+    hub.gateway.run(&["share", "set", HERS, &echo.port().to_string(), "public"]);
+    eventually_async("the port to be public", async || nobody.open(&url).await.answer.status() == 200).await;
+    // What a public port's workspace does is nobody's business.
+    hub.phase(HERS, "STANDBY");
+    eventually_async("a stranger to be sent to log in", async || {
+        nobody.open(&url).await.url.contains("/.portway/login")
+    })
+    .await;
+    hub.gateway.stop();
+}
+
+/// An API that knows alice's session until it is told to forget it.
+async fn session_api(holds: Arc<AtomicBool>) -> Server {
+    Server::start(None, move |mut stream: Box<dyn Stream>| {
+        let holds = holds.clone();
+        async move {
+            let mut buffer = BytesMut::new();
+            while let Some(request) = message::read_head(&mut stream, &mut buffer).await? {
+                let cookie = request.field("cookie").unwrap_or_default();
+                let known = cookie == format!("session={SESSION}") && holds.load(Ordering::Relaxed);
+                let body = format!("{{\"id\":\"{ALICE}\",\"username\":\"alice\"}}");
+                let answer = if known && request.start_line().starts_with("GET /api/v1/session ") {
+                    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+                } else {
+                    "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".to_owned()
+                };
+                stream.write_all(answer.as_bytes()).await?;
+                stream.flush().await?;
+            }
+            Ok(())
+        }
+    })
+    .await
+}
+
+// The API answers while the gateway starts, which this thread waits for.
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_looked_up_by_an_api_as_well() {
+    let (echo, holds) = (Echo::start().await, Arc::new(AtomicBool::new(true)));
+    let api = session_api(holds.clone()).await;
+    let postgres = people();
+    let config = format!(
+        "preset = \"code-hub\"\ncontrol_upstream = \"http://127.0.0.1:{}\"\n[postgres]\nurl = \"{}\"\nstale = \"2s\"\n\
+         [sessions]\napi = \"/api/v1/session\"\napi_name = \"/username\"\ncheck = \"200ms\"\n\
+         [workspaces]\naddress = \"localhost\"\nallow = [\"127.0.0.1\", \"::1\"]\n",
+        api.port(),
+        postgres.url()
+    );
+    // Nothing is read of the table.
+    postgres.sql("DROP TABLE sessions");
+    let hub = Hub { gateway: with(&config), postgres };
+    let mut alice = hub.alice();
+    let url = hub.url(echo.port(), HERS, "/");
+    assert_eq!(alice.open(&url).await.answer.status(), 200);
+    assert_eq!(reason(&alice.open(&hub.url(echo.port(), HIS, "/")).await), "404 not-found");
+    holds.store(false, Ordering::Relaxed);
+    eventually_async("the login to end", async || alice.open(&url).await.url.contains("/.portway/login")).await;
+    holds.store(true, Ordering::Relaxed);
+    assert_eq!(alice.open(&url).await.answer.status(), 200);
+    // When nobody can tell who is logged in, what was told is believed for a while and no longer.
+    drop(api);
+    eventually_async("everybody to be refused", async || reason(&alice.open(&url).await) == "503 unavailable").await;
+    hub.gateway.stop();
+}
+
+#[tokio::test]
 async fn what_sleeps_is_woken_by_its_owners_visit_alone() {
     let echo = Echo::start().await;
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
@@ -342,7 +421,7 @@ async fn what_is_stale_opens_nothing_until_the_database_answers_again() {
     let echo = Echo::start().await;
     let postgres = people();
     let config = format!(
-        "preset = \"code-hub\"\n[postgres]\nurl = \"{}\"\nstale = \"1s\"\n[workspaces]\naddress = \"localhost\"\n\
+        "preset = \"code-hub\"\n[postgres]\nurl = \"{}\"\nstale = \"2s\"\n[workspaces]\naddress = \"localhost\"\n\
          allow = [\"127.0.0.1\", \"::1\"]\npoll = \"300ms\"\n",
         postgres.url()
     );

@@ -132,7 +132,6 @@ async fn streams_sockets_and_http2_pass() {
     client.send(door.head("GET /api/v1/events", "")).await;
     client.read_until(b"data: 1\n").await;
     drop(client);
-    api.all_ended(1).await;
     stage.gateway.stop();
 
     let sockets = WebSocketEcho::start().await;
