@@ -19,7 +19,7 @@ use crate::LoginLinkError;
 use crate::app::{App, Carried, Peer, carried, fresh_secret};
 use crate::ask::{self, Ask};
 use crate::external::{External, Known};
-use crate::pages::{ElsewherePage, LinkPage, LoginPage, Onward};
+use crate::pages::{ElsewherePage, LinkPage, LoginPage, Message, Onward};
 use crate::reply::{Answer, Refusal, because, page, see_other, set_cookie};
 
 /// How long a one-time link may be used, in seconds.
@@ -163,6 +163,15 @@ pub(crate) async fn logout(
         let store = app.store.clone();
         app.commit(async move { store.end_login(&login.hash).await }).await?;
         app.audit("logout", Some(&login.user), None, peer, "").await;
+    }
+    if app.external.is_some() {
+        // The login itself is not ours to end; going on to it would undo this at once.
+        let message = Message {
+            title: "You have left every port",
+            text: "Every port you had opened has forgotten you. You are still logged in where you logged in; log out there as well.",
+            action: Some(("Go there", "/")),
+        };
+        return Ok(because("logged-out", page(StatusCode::OK, &message)?));
     }
     let mut response = see_other(&app.url("/.portway/login"), "logged-out")?;
     set_cookie(&mut response, &cookie::ours(cookie::LOGIN, "", 0));

@@ -81,6 +81,17 @@ async fn whoever_is_logged_in_there_opens_a_port_of_their_own_workspace_and_nobo
     assert!(!arrived.answer.text().contains(SESSION), "the control plane's session reached a workspace");
     let theirs = alice.open(&hub.url(echo.port(), HIS, "/")).await;
     assert_eq!(reason(&theirs), "404 not-found");
+    // Leaving is for the ports; the login is the control plane's.
+    let host = format!("{}-{HERS}.{CONTROL}", echo.port());
+    let session = alice.cookies(&host);
+    let home = format!("http://{CONTROL}:{}/.portway/logout", hub.gateway.plain().port());
+    let left = alice.submit(&home, "").await;
+    assert!(left.answer.text().contains("You have left every port"), "{}", left.answer.text());
+    let mut client = portway_testkit::Client::connect(hub.gateway.plain()).await;
+    let port = hub.gateway.plain().port();
+    let request = format!("GET / HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {session}\r\nConnection: close\r\n\r\n");
+    assert_eq!(client.round_trip("GET", request).await.status(), 401, "the session was not ended");
+    assert_eq!(alice.open(&mine).await.answer.status(), 200);
     hub.gateway.stop();
 }
 
