@@ -151,7 +151,6 @@ impl Front {
 #[derive(Clone, Debug)]
 pub struct Waiting {
     pub workspace: Arc<Workspace>,
-    pub port: u16,
     pub basis: Basis,
     pub visitor: Visitor,
 }
@@ -302,13 +301,7 @@ fn look(
     known: bool,
     now: Timestamp,
 ) -> Result<Found, Reason> {
-    if rules.denied.contains(&target.port) {
-        return Err(Reason::PortDenied);
-    }
-    let workspace = snapshot.workspace(&target.workspace).ok_or(Reason::NoWorkspace)?;
-    if snapshot.is_stale(&workspace.source) {
-        return Err(Reason::SourceStale);
-    }
+    let workspace = find(snapshot, rules, target)?;
     let policy = snapshot.port(&target.workspace, target.port);
     let level = effective_level(rules, target.port, policy);
     let basis = if level == Level::Public {
@@ -335,7 +328,7 @@ fn look(
         State::Stopped => return Err(Reason::Stopped),
         State::Starting | State::Standby | State::Archived | State::Stopping | State::Error => {
             let (workspace, visitor) = (workspace.clone(), visitor.clone());
-            return Ok(Found::Asleep(Waiting { workspace, port: target.port, basis, visitor }));
+            return Ok(Found::Asleep(Waiting { workspace, basis, visitor }));
         }
     }
     let scheme = if target.tls { Some(Scheme::Https) } else { policy.and_then(|p| p.scheme) };
@@ -355,18 +348,21 @@ fn look(
     }))
 }
 
+/// The workspace, if it may be opened at all, whoever asks.
+fn find<'a>(snapshot: &'a Snapshot, rules: &Rules, target: &Target) -> Result<&'a Arc<Workspace>, Reason> {
+    if rules.denied.contains(&target.port) {
+        return Err(Reason::PortDenied);
+    }
+    let workspace = snapshot.workspace(&target.workspace).ok_or(Reason::NoWorkspace)?;
+    if snapshot.is_stale(&workspace.source) { Err(Reason::SourceStale) } else { Ok(workspace) }
+}
+
 /// Whether `user`, who has logged in, may open a port: the authoriser asks this before it issues a ticket.
 ///
 /// # Errors
 /// The reason, for the audit.
 pub fn user_may(snapshot: &Snapshot, rules: &Rules, target: &Target, user: &UserId) -> Result<Basis, Reason> {
-    if rules.denied.contains(&target.port) {
-        return Err(Reason::PortDenied);
-    }
-    let workspace = snapshot.workspace(&target.workspace).ok_or(Reason::NoWorkspace)?;
-    if snapshot.is_stale(&workspace.source) {
-        return Err(Reason::SourceStale);
-    }
+    let workspace = find(snapshot, rules, target)?;
     let policy = snapshot.port(&target.workspace, target.port);
     let level = effective_level(rules, target.port, policy);
     let basis = user_basis(snapshot, workspace, policy, level, user)?;

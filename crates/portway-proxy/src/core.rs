@@ -10,15 +10,15 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use portway_core::Timestamp;
+use portway_core::access::Permit;
 use portway_core::activity::Attention;
 use portway_core::noticed::Notice;
 use portway_core::secret::SecretHash;
-use portway_core::workspace::Workspace;
 use tokio::sync::{oneshot, watch};
 
+use crate::busy::Busy;
 use crate::control::Control;
 use crate::directory::Directory;
-use crate::http::edge::Busy;
 use crate::leases::Leases;
 use crate::ledger::Ledger;
 use crate::settings::Shared;
@@ -108,15 +108,15 @@ impl Core {
     }
 
     /// Notes that a workspace is used. Said again before the next report, it costs a look-up.
-    pub fn active(&self, workspace: &Workspace, attention: Attention) {
-        // The API server is no workspace.
-        if !self.settings.reports_activity || workspace.id.is_empty() {
+    pub fn active(&self, permit: &Permit, attention: Attention) {
+        if !self.settings.reports_activity || permit.is_front() {
             return;
         }
+        let id = &permit.workspace().id;
         let mut used = self.used.borrow_mut();
-        match used.get_mut(&workspace.id) {
+        match used.get_mut(id) {
             Some(known) => *known = attention.max(*known),
-            None => drop(used.insert(workspace.id.clone(), attention)),
+            None => drop(used.insert(id.clone(), attention)),
         }
     }
 
@@ -125,7 +125,7 @@ impl Core {
         if !self.settings.reports_activity {
             return;
         }
-        self.leases.look(self.now(), |permit, attention| self.active(permit.workspace(), attention));
+        self.leases.look(self.now(), |permit, attention| self.active(permit, attention));
         let mut used = self.used.borrow_mut();
         if !used.is_empty()
             && self.control.active(used.iter().map(|(id, attention)| (id.clone(), *attention)).collect())

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use crate::busy::Busy;
 use crate::control::Control;
 use crate::core::Core;
 use crate::directory::Directory;
@@ -188,7 +189,7 @@ impl Seat {
             repaired: RefCell::default(),
             notices: Cell::default(),
             used: RefCell::default(),
-            held: edge::Busy::default(),
+            held: Busy::default(),
             ledger: Ledger::new(self.control.clone(), self.log),
             draining: self.draining.clone(),
         });

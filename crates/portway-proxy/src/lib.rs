@@ -4,6 +4,7 @@
 //! `http::h2` read requests, `http::route` decides, `upstream` dials, `relay` moves bytes, `ledger` writes it down. It knows
 //! no source, no login page, no command line and no SQL.
 
+mod busy;
 pub mod control;
 pub mod core;
 mod date;

@@ -91,7 +91,8 @@ fn framed(core: &Core, head: &RequestHead, target: &Target, form: Form) -> Answe
     offered.unwrap_or_else(|| Refusal::OtherOrigin.answer(form, None))
 }
 
-fn is_navigation(head: &RequestHead) -> bool {
+/// Whether a request is a navigation: the only kind that is sent to a login, and the only one that wakes.
+pub(super) fn is_navigation(head: &RequestHead) -> bool {
     let mode = Once::of(head.fields().all(Name::SecFetchMode));
     browser::is_navigation(head.method(), head.upgrade_websocket(), mode, head.fields().get(Name::Accept))
 }

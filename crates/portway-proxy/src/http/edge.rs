@@ -1,6 +1,5 @@
 //! The edge of HTTP: which protocol a fresh connection speaks, and the requests for Portway itself that both share.
 
-use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -163,30 +162,5 @@ impl AsyncWrite for Prefixed {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
-/// Counts streams that are under way, so that an idle connection can be told from a busy one.
-#[derive(Clone, Debug, Default)]
-pub struct Busy(Rc<Cell<usize>>);
-
-impl Busy {
-    pub fn enter(&self) -> BusyGuard {
-        self.0.set(self.0.get() + 1);
-        BusyGuard(self.0.clone())
-    }
-
-    pub fn count(&self) -> usize {
-        self.0.get()
-    }
-}
-
-/// One stream under way.
-#[derive(Debug)]
-pub struct BusyGuard(Rc<Cell<usize>>);
-
-impl Drop for BusyGuard {
-    fn drop(&mut self) {
-        self.0.set(self.0.get().saturating_sub(1));
     }
 }

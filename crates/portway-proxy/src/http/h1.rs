@@ -161,7 +161,7 @@ async fn relay(
     let mut responder = Response::new(visitor, head, !keep);
     let gone = visitor.gone(core.settings.timeouts.half_closed);
     let ended = forward(core, &lease, &edit, head, &mut body, &mut responder, gone).await;
-    core.active(lease.permit().workspace(), Attention::Background);
+    core.active(lease.permit(), Attention::Background);
     record.moved(lease.up().moved.get(), responder.body());
     let close = responder.closes();
     match ended {

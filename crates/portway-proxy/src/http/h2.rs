@@ -26,11 +26,12 @@ use tokio::time::{sleep, timeout};
 use self::message::{Body, Response, Wire, poll_send};
 use super::answer::Answer;
 use super::challenge::tell_missed;
-use super::edge::{self, Busy};
+use super::edge;
 use super::edit::Edit;
 use super::route::Route;
 use super::websocket;
 use super::{cors, frames, wake};
+use crate::busy::Busy;
 use crate::control::BODY_MAX;
 use crate::core::{Core, Visit};
 use crate::leases::Lease;
@@ -243,7 +244,7 @@ async fn relay(
         poll_fn(move |cx| wire.borrow_mut().poll_reset(cx))
     };
     let ended = forward(core, &lease, &edit, head, &mut body, &mut responder, gone).await;
-    core.active(lease.permit().workspace(), Attention::Background);
+    core.active(lease.permit(), Attention::Background);
     record.moved(lease.up().moved.get(), responder.body());
     match ended {
         Ended::Complete { status, .. } => record.close(status, "relayed"),

@@ -94,12 +94,14 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead) -> Result<Route, Wa
     if credentials.bad_token {
         return refuse(Refusal::BadToken);
     }
+    let is_foreign = || {
+        let policy = Policy { names: &core.settings.names, embed: &core.settings.embed };
+        browser::check(&asking(head, websocket), policy, &target).is_err()
+    };
     let permit = match decide(&snapshot, &core.settings.rules, &target, &credentials.visitor, core.now()) {
         Decision::Permit(permit) => permit,
         Decision::Wait(waiting) => {
-            let ambient = matches!(waiting.visitor, Visitor::Session(_));
-            let policy = Policy { names: &core.settings.names, embed: &core.settings.embed };
-            if ambient && browser::check(&asking(head, websocket), policy, &target).is_err() {
+            if matches!(waiting.visitor, Visitor::Session(_)) && is_foreign() {
                 return refuse(Refusal::OtherOrigin);
             }
             return if path_only == PORT_PROBE { refuse(wake::asleep(&waiting)) } else { Err(waiting) };
@@ -121,8 +123,7 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead) -> Result<Route, Wa
             };
         }
     };
-    let policy = Policy { names: &core.settings.names, embed: &core.settings.embed };
-    if permit.is_ambient() && browser::check(&asking(head, websocket), policy, &target).is_err() {
+    if permit.is_ambient() && is_foreign() {
         return refuse(Refusal::OtherOrigin);
     }
     if let Visitor::Session(session) = &credentials.visitor
@@ -133,7 +134,7 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead) -> Result<Route, Wa
     if let Visitor::Token(token) = &credentials.visitor {
         core.token_used(token.hash);
     }
-    core.active(permit.workspace(), of_request(head.method(), form == Form::Page && !wake::is_speculative(head)));
+    core.active(&permit, of_request(head.method(), form == Form::Page && !wake::is_speculative(head)));
     let lease = core.leases.register(permit);
     Ok(if path_only == PORT_PROBE { Route::Probe(lease) } else { Route::Relay(lease) })
 }

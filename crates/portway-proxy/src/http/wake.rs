@@ -7,12 +7,12 @@
 use std::time::Duration;
 
 use portway_core::access::{Basis, Visitor, Waiting};
-use portway_core::browser::{Once, is_navigation};
 use portway_core::workspace::State;
-use portway_http1::{Name, RequestHead};
+use portway_http1::RequestHead;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::answer::Answer;
+use super::challenge::is_navigation;
 use super::route::{Route, route};
 use crate::control::Woken;
 use crate::core::{Core, Visit};
@@ -61,9 +61,7 @@ fn answer(core: &Core, refusal: Refusal, form: Form) -> Answer {
 
 /// The owner's own navigation, and no guess of a browser's at the next one.
 fn may_wake(head: &RequestHead, waiting: &Waiting) -> bool {
-    let mode = Once::of(head.fields().all(Name::SecFetchMode));
-    let navigates = is_navigation(head.method(), head.upgrade_websocket(), mode, head.fields().get(Name::Accept));
-    matches!(waiting.basis, Basis::Owner(_)) && navigates && !is_speculative(head)
+    matches!(waiting.basis, Basis::Owner(_)) && is_navigation(head) && !is_speculative(head)
 }
 
 /// Whether it is a browser's guess at what a person will do.
