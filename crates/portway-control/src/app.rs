@@ -4,15 +4,15 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use http::{HeaderMap, StatusCode, header};
-use portway_core::Timestamp;
 use portway_core::cookie::{self, Found};
 use portway_core::host::Target;
 use portway_core::secret::{Secret, SecretHash};
 use portway_core::snapshot::Snapshot;
 use portway_core::workspace::UserId;
+pub(crate) use portway_sources::freshness::now;
 use portway_sources::publisher::Changes;
 use portway_sources::{Audit, Publisher, Store, StoreError};
 
@@ -91,11 +91,6 @@ pub(crate) fn carried(headers: &HeaderMap, name: &str) -> Carried {
         Found::One(value) => Secret::read(value).map_or(Carried::Unusable, Carried::One),
         Found::Many => Carried::Unusable,
     }
-}
-
-/// The wall clock, in seconds.
-pub(crate) fn now() -> Timestamp {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// 256 fresh random bits.

@@ -1,12 +1,11 @@
 //! Where the control plane's sessions are looked up: in its tables, or by its API.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use http::StatusCode;
 use portway_sources::{ControlSession, DatabaseError, SessionSource, user_id};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
+use crate::app::now;
 use crate::client::{ApiError, ApiServer};
 
 /// Questions asked of the API at once.
@@ -95,9 +94,8 @@ impl ApiSessions {
         };
         let incomplete = || ApiError::Incomplete(format!("user's id at `{}`", self.user));
         let user = text(&self.user).and_then(|user| user_id(&user).ok()).ok_or_else(incomplete)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let name = self.name.as_deref().and_then(text);
-        Ok(Some(ControlSession { user, name, expires_at: now + self.lifetime_s }))
+        Ok(Some(ControlSession { user, name, expires_at: now() + self.lifetime_s }))
     }
 
     async fn hold(&self, values: &[String]) -> Result<Vec<String>, ApiError> {

@@ -5,14 +5,17 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::str::FromStr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use portway_core::Timestamp;
 use portway_core::activity::{Active, Attention};
 use redis::aio::MultiplexedConnection;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use crate::freshness::now;
 
 /// How long Redis may take for a connection, and for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -37,6 +40,25 @@ pub struct ActivitySettings {
     pub background: Timestamp,
 }
 
+/// A Redis, by its address; nothing is connected yet.
+pub struct RedisServer(redis::Client);
+
+impl FromStr for RedisServer {
+    type Err = String;
+
+    /// The address is not repeated in an error, because it may hold a password.
+    fn from_str(url: &str) -> Result<Self, String> {
+        let client = redis::Client::open(url);
+        client.map(Self).map_err(|_| "is not an address of Redis: write redis://HOST:6379".to_owned())
+    }
+}
+
+impl std::fmt::Debug for RedisServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RedisServer(…)")
+    }
+}
+
 /// A sorted set of Redis: members are ids of workspaces, scores Unix seconds.
 #[derive(Clone)]
 pub struct RedisSet {
@@ -51,14 +73,9 @@ impl std::fmt::Debug for RedisSet {
 }
 
 impl RedisSet {
-    /// The set `key` at `url`; nothing is connected yet.
-    ///
-    /// # Errors
-    /// A sentence; the address is not repeated, because it may hold a password.
-    pub fn new(url: &str, key: &str) -> Result<Self, String> {
-        let client =
-            redis::Client::open(url).map_err(|_| "is not an address of Redis: write redis://HOST:6379".to_owned())?;
-        Ok(Self { client, key: key.to_owned() })
+    /// The set `key` on a server.
+    pub fn new(server: RedisServer, key: String) -> Self {
+        Self { client: server.0, key }
     }
 
     /// Host and port of the server; `None` for a socket of the file system.
@@ -89,7 +106,7 @@ pub async fn collect(settings: ActivitySettings, mut used: mpsc::Receiver<Used>,
     loop {
         tokio::select! {
             batch = used.recv() => match batch {
-                Some(batch) => collector.note(batch, unix_now()),
+                Some(batch) => collector.note(batch, now()),
                 None => break,
             },
             _ = look.tick() => collector.tell(false, &count).await,
@@ -186,8 +203,4 @@ async fn in_time<T>(asking: impl Future<Output = redis::RedisResult<T>>) -> Resu
         Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(_) => Err("Redis does not answer".to_owned()),
     }
-}
-
-fn unix_now() -> Timestamp {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

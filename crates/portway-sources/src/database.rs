@@ -126,11 +126,6 @@ impl Database {
         };
         in_time(asking).await
     }
-
-    /// Ends every connection.
-    pub async fn close(&self) {
-        self.pool.close().await;
-    }
 }
 
 fn options(url: &str) -> Result<PgConnectOptions, DatabaseError> {

@@ -9,15 +9,17 @@
 pub mod activity;
 pub mod database;
 pub mod file;
+pub mod freshness;
 pub mod publisher;
 pub mod store;
 pub mod watch;
 
-pub use activity::{ActivitySettings, RedisSet, Used};
+pub use activity::{ActivitySettings, RedisServer, RedisSet, Used};
 pub use database::sessions::{ControlSession, SessionSource};
-pub use database::workspaces::{AddressTemplate, DATABASE_SOURCE, DatabaseSource, Freshness, WorkspaceQuery};
+pub use database::workspaces::{AddressTemplate, DATABASE_SOURCE, DatabaseSource, WorkspaceQuery};
 pub use database::{Database, DatabaseError, check as database_check};
 pub use file::{FILE_SOURCE, FileError, read_file};
+pub use freshness::Freshness;
 pub use publisher::{Changes, Publisher};
 pub use store::adopted::{Adopted, NewAdopted};
 pub use store::audit::{Audit, AuditRow};

@@ -8,6 +8,7 @@ mod control;
 mod listen;
 mod logs;
 mod ops;
+mod relied_on;
 mod welcome;
 
 use std::future::pending;
@@ -32,7 +33,8 @@ use crate::config::Settings;
 use crate::demo;
 use crate::output::Failure;
 use crate::running::{Claim, Running};
-use crate::serve::beside::{Beside, ReliedOn};
+use crate::serve::beside::Beside;
+use crate::serve::relied_on::{ReliedOn, relied_on};
 
 /// How long the last report of activity may take.
 const LAST_REPORT: Duration = Duration::from_secs(2);
@@ -83,7 +85,7 @@ pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failu
 
     let metrics = ops::recorder()?;
     let (control, calls) = Control::channel();
-    let proxy = proxy_settings(&settings, &names, &bound, beside::relied_on(&settings).await);
+    let proxy = proxy_settings(&settings, &names, &bound, relied_on(&settings).await);
     let engine = Engine::start(Parts {
         settings: Arc::new(proxy),
         directory: Directory::new(publisher.directory()),

@@ -2,22 +2,19 @@
 //!
 //! It says precisely what is missing, and decides nothing.
 
-use sqlx::Row as _;
+use portway_core::host::Names;
 
 use super::sessions::SessionSource;
 use super::workspaces::{DatabaseSource, WorkspaceQuery};
 use super::{Database, DatabaseError};
-use portway_core::host::Names;
 
-/// What a role may do, told so that an administrator sees what is too much.
+/// The role that connects, and whether it is a superuser.
 ///
 /// # Errors
 /// [`DatabaseError::Sql`].
 pub async fn role(database: &Database) -> Result<(String, bool), DatabaseError> {
-    let asking = sqlx::query("SELECT current_user::text, rolsuper FROM pg_roles WHERE rolname = current_user")
-        .fetch_one(database.pool());
-    let row = super::in_time(asking).await?;
-    Ok((row.try_get(0)?, row.try_get(1)?))
+    let sql = "SELECT current_user::text, rolsuper FROM pg_roles WHERE rolname = current_user";
+    super::in_time(sqlx::query_as(sql).fetch_one(database.pool())).await
 }
 
 /// Compares the workspaces query with the database: reads it once, as the gateway would.

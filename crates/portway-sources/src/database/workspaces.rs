@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use portway_core::host::{Names, PortForm};
@@ -16,6 +15,7 @@ use sqlx::postgres::{PgListener, PgNotification};
 use tokio::time::{sleep, timeout};
 
 use super::{Database, DatabaseError, as_texts, in_time, missing};
+use crate::freshness::Freshness;
 use crate::publisher::Publisher;
 use crate::store::users::user_id;
 
@@ -76,29 +76,6 @@ impl AddressTemplate {
             .parse()
             .map_err(|error: portway_core::workspace::AddressError| error.to_string())
     }
-}
-
-/// When a source last answered, for readiness and for bounds.
-#[derive(Clone, Debug, Default)]
-pub struct Freshness(Arc<AtomicU64>);
-
-impl Freshness {
-    /// Seconds since `clock` last said that the source answers; `None` before the first time.
-    pub fn age(&self, now: u64) -> Option<u64> {
-        match self.0.load(Ordering::Relaxed) {
-            0 => None,
-            at => Some(now.saturating_sub(at)),
-        }
-    }
-
-    /// The source has just answered.
-    pub fn touch(&self) {
-        self.0.store(unix_now(), Ordering::Relaxed);
-    }
-}
-
-fn unix_now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// The workspaces of a database.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use portway_core::cookie::ControlCookie;
 use portway_core::host::canonical_port;
 use portway_core::workspace::Address;
-use portway_sources::{ActivitySettings, AddressTemplate, RedisSet, WorkspaceQuery};
+use portway_sources::{ActivitySettings, AddressTemplate, RedisServer, RedisSet, WorkspaceQuery};
 
 use super::file::{self, Raw};
 use super::keys::{self, Key, Kind};
@@ -19,7 +19,7 @@ use super::read::{self, Reader};
 const PRESETS: [(&str, &str); 1] = [("code-hub", include_str!("code-hub.toml"))];
 
 /// Everything about the control plane; nothing of it under the embedded default.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct ControlPlane {
     pub(crate) postgres: Option<Postgres>,
     pub(crate) workspaces: Option<WorkspaceQuery>,
@@ -211,26 +211,17 @@ fn wake(r: &mut Reader, has_upstream: bool) -> Option<Option<Wake>> {
 }
 
 fn activity(r: &mut Reader) -> Option<Option<ActivitySettings>> {
-    let url = r.read(&keys::REDIS_URL, |raw| {
-        let text = read::text(raw)?;
-        RedisSet::new(&text, "").map(|_| text).map_err(Complaint::new)
-    });
+    let server = r.read(&keys::REDIS_URL, read::parsed(str::parse::<RedisServer>));
     let key = r.read(&keys::ACTIVITY_REDIS_KEY, read::parsed(words));
     let flush = r.read(&keys::ACTIVITY_FLUSH, read::duration(Duration::from_millis(100), Duration::from_secs(600)))?;
     let background =
         r.read(&keys::ACTIVITY_BACKGROUND, read::duration(Duration::from_secs(1), Duration::from_secs(86_400)))?;
-    if let (Some(url), None) = (&url, &key) {
-        r.missing(&url.place, &keys::ACTIVITY_REDIS_KEY);
+    if let (Some(server), None) = (&server, &key) {
+        r.missing(&server.place, &keys::ACTIVITY_REDIS_KEY);
     }
-    let (Some(url), Some(key)) = (url, key) else { return Some(None) };
-    let redis = RedisSet::new(&url.value, &key.value).map_err(Complaint::new);
-    match redis {
-        Ok(redis) => Some(Some(ActivitySettings { redis, flush: flush.value, background: background.value.as_secs() })),
-        Err(complaint) => {
-            r.complain(complaint, &url.place, &keys::REDIS_URL);
-            None
-        }
-    }
+    let (Some(server), Some(key)) = (server, key) else { return Some(None) };
+    let redis = RedisSet::new(server.value, key.value);
+    Some(Some(ActivitySettings { redis, flush: flush.value, background: background.value.as_secs() }))
 }
 
 fn without_upstream(r: &mut Reader, place: &Place, key: &Key) {
@@ -276,13 +267,16 @@ fn json(text: &str) -> Result<String, String> {
     Err("is not JSON; write it in single quotes, such as '{\"desired_state\": \"RUNNING\"}'".to_owned())
 }
 
+/// A path of an HTTP server, without a space or anything that cannot be seen.
+fn is_path(text: &str) -> bool {
+    text.starts_with('/') && text.bytes().all(|b| matches!(b, 0x21..=0x7e))
+}
+
 fn api_path(text: &str) -> Result<String, String> {
-    let plain = text.bytes().all(|b| matches!(b, 0x21..=0x7e));
-    if plain && text.starts_with('/') {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("`{}` is not a path, such as /api/v1/session", text.escape_debug()))
+    if is_path(text) {
+        return Ok(text.to_owned());
     }
+    Err(format!("`{}` is not a path, such as /api/v1/session", text.escape_debug()))
 }
 
 /// RFC 6901.
@@ -337,8 +331,7 @@ fn method(text: &str) -> Result<String, String> {
 }
 
 fn wake_path(text: &str) -> Result<String, String> {
-    let plain = text.bytes().all(|b| matches!(b, 0x21..=0x7e));
-    if plain && text.starts_with('/') && text.contains("{workspace}") {
+    if is_path(text) && text.contains("{workspace}") {
         return Ok(text.to_owned());
     }
     Err(format!("`{text}` is not a path with `{{workspace}}` in it, such as /api/v1/workspaces/{{workspace}}"))

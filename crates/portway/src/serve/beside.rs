@@ -2,15 +2,12 @@
 //!
 //! What is stale is decided here: a source that has been silent for longer than it is believed opens nothing (R70).
 
-use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
-use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use portway_control::client::ApiServer;
 use portway_control::external::External;
 use portway_control::seal::{KEY_LEN, SealKey};
@@ -35,8 +32,6 @@ use crate::output::Failure;
 /// What to do about a database that does not fit.
 const MISMATCH: &str =
     "`portway check` compares the configuration with the database; postgres.mismatch = \"serve\" starts all the same";
-/// How often the servers relied on are looked up again.
-const LOOK_UP: Duration = Duration::from_secs(10);
 /// The key under which sessions of the control plane are sealed, in the data folder.
 const KEY: &str = "seal.key";
 
@@ -189,8 +184,7 @@ async fn watch_age(
     let mut was = false;
     loop {
         look.tick().await;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let oldest = all.iter().map(|freshness| freshness.age(now).unwrap_or(u64::MAX)).max().unwrap_or(0);
+        let oldest = all.iter().map(|freshness| freshness.age().unwrap_or(u64::MAX)).max().unwrap_or(0);
         let is = oldest > stale.as_secs();
         metrics::gauge!("portway_source_age_seconds", "source" => DATABASE_SOURCE).set(if oldest == u64::MAX {
             f64::INFINITY
@@ -198,17 +192,18 @@ async fn watch_age(
             oldest as f64
         });
         ready.set_fresh(!is);
-        if is != was {
-            was = is;
-            if is {
-                tracing::error!(
-                    event = "source-stale",
-                    source = DATABASE_SOURCE,
-                    "its workspaces are refused until it answers"
-                );
-            } else {
-                tracing::info!(event = "source-fresh", source = DATABASE_SOURCE);
-            }
+        if is == was {
+            continue;
+        }
+        was = is;
+        if is {
+            tracing::error!(
+                event = "source-stale",
+                source = DATABASE_SOURCE,
+                "its workspaces are refused until it answers"
+            );
+        } else {
+            tracing::info!(event = "source-fresh", source = DATABASE_SOURCE);
         }
         let event = |source: &&str| Event::Stale { source: (*source).into(), stale: is };
         publisher.publish(sources.iter().map(event).collect()).await;
@@ -228,56 +223,6 @@ pub(super) fn report_activity(settings: &Settings) -> (Option<mpsc::Sender<Used>
 pub(super) fn front(settings: &Settings) -> Option<Front> {
     let upstream = settings.control_plane.upstream.as_ref()?;
     Some(Front::new(upstream.address.clone(), upstream.port))
-}
-
-/// Sockets that no workspace is dialled at.
-pub(super) type ReliedOn = Arc<ArcSwap<Vec<SocketAddr>>>;
-
-/// Where the servers that the settings name are, now and, by a task of its own, from now on: a container has another address
-/// after each restart. What was known once stays known while a name does not resolve.
-pub(super) async fn relied_on(settings: &Settings) -> ReliedOn {
-    let plane = &settings.control_plane;
-    let mut servers: Vec<(String, u16)> = Vec::new();
-    servers.extend(plane.postgres.iter().flat_map(|postgres| Database::server(&postgres.url)));
-    servers.extend(plane.sessions.iter().filter_map(|sessions| match &sessions.way {
-        Way::Query { url, .. } => Database::server(url),
-        Way::Api { .. } => None,
-    }));
-    servers.extend(plane.activity.iter().flat_map(|activity| activity.redis.server()));
-    servers.extend(plane.upstream.iter().map(|upstream| (upstream.host.clone(), upstream.port)));
-    let found = ReliedOn::default();
-    if servers.is_empty() {
-        return found;
-    }
-    let mut known: BTreeMap<(String, u16), Vec<SocketAddr>> = BTreeMap::new();
-    look_up(&servers, &mut known, &found).await;
-    let keep = found.clone();
-    tokio::spawn(async move {
-        let mut look = interval(LOOK_UP);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            look.tick().await;
-            look_up(&servers, &mut known, &keep).await;
-        }
-    });
-    found
-}
-
-async fn look_up(
-    servers: &[(String, u16)],
-    known: &mut BTreeMap<(String, u16), Vec<SocketAddr>>,
-    found: &ArcSwap<Vec<SocketAddr>>,
-) {
-    for server in servers {
-        let asked = tokio::net::lookup_host((server.0.as_str(), server.1));
-        match tokio::time::timeout(Duration::from_secs(3), asked).await {
-            Ok(Ok(addresses)) => drop(known.insert(server.clone(), addresses.collect())),
-            Ok(Err(_)) | Err(_) => {
-                tracing::debug!(host = server.0, "a server the gateway relies on has no address now")
-            }
-        }
-    }
-    found.store(Arc::new(known.values().flatten().copied().collect()));
 }
 
 fn database(url: &str, connections: u32) -> Result<Database, Failure> {

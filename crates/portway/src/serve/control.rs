@@ -1,13 +1,13 @@
 //! The control runtime's side of the channel: what cores ask for is done here, each call in a task of its own.
 
 use std::net::IpAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use portway_control::Control as ControlHost;
 use portway_control::wake::{WakeOutcome, Waker};
 use portway_core::activity::Attention;
 use portway_core::snapshot::Event;
 use portway_proxy::control::{ControlCall, ControlRequest, Woken};
+use portway_sources::freshness::now;
 use portway_sources::{Publisher, Store, Used};
 use tokio::sync::mpsc;
 
@@ -71,7 +71,7 @@ pub(super) async fn answer(mut calls: mpsc::Receiver<ControlCall>, host: Control
             ControlCall::Noticed { workspace, notice, done } => {
                 let publisher = publisher.clone();
                 tokio::spawn(async move {
-                    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+                    let at = now();
                     publisher.publish(vec![Event::Noticed { key: workspace, notice, at }]).await;
                     // Hardly anybody waits.
                     let _ = done.send(());
