@@ -99,7 +99,12 @@ impl Visitor {
     async fn navigate(&mut self, method: &str, url: &str, form: Option<&str>, site: &str) -> Arrived {
         let (mut method, mut url, mut form) = (method, url.to_owned(), form);
         for _ in 0..REDIRECTS {
-            let answer = self.request(method, &url, form, site).await;
+            let answer = match self.request(method, &url, form, site).await {
+                // A change of access cuts an answer under way; a person loads the page again, and that answer tells.
+                Err(_) if method == "GET" => self.request(method, &url, form, site).await,
+                answer => answer,
+            };
+            let answer = answer.expect("a whole response");
             self.remember(parse(&url).host, &answer);
             let location = answer.field("location");
             let Some(location) = location.filter(|_| (300..400).contains(&answer.status())) else {
@@ -113,7 +118,7 @@ impl Visitor {
         panic!("more than {REDIRECTS} redirects, the last to {url}");
     }
 
-    async fn request(&self, method: &str, url: &str, form: Option<&str>, site: &str) -> Message {
+    async fn request(&self, method: &str, url: &str, form: Option<&str>, site: &str) -> std::io::Result<Message> {
         let Url { scheme, authority, host, path } = parse(url);
         let mut head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {authority}\r\nAccept: text/html\r\n\
@@ -136,7 +141,8 @@ impl Visitor {
             None => Client::connect(self.address).await,
             Some(config) => Client::connect_tls(self.address, host, Arc::clone(config)).await,
         };
-        client.round_trip(method, request).await
+        client.send(request).await;
+        client.response(method).await
     }
 
     fn remember(&mut self, host: &str, answer: &Message) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::BytesMut;
+use portway_testkit::gateway::Builder;
 use portway_testkit::upstream::Server;
 use portway_testkit::visitor::Arrived;
 use portway_testkit::{Echo, Gateway, Postgres, Recorder, Redis, Step, Stream, Visitor, eventually_async, message};
@@ -18,6 +19,8 @@ const SESSION: &str = "01HSESSIONALICE00000000000";
 const HERS: &str = "11111111-1111-4111-8111-111111111111";
 const HIS: &str = "22222222-2222-4222-8222-222222222222";
 const CONTROL: &str = "portway.localhost";
+/// A port on which nothing listens.
+const NOBODY: u16 = 9;
 
 /// The database with alice, who is logged in, and bob, each with a workspace that runs.
 fn people() -> Postgres {
@@ -37,13 +40,20 @@ struct Hub {
 }
 
 impl Hub {
-    fn start(postgres: Postgres, more: &str) -> Self {
+    /// Beside a database, with no API server.
+    fn start(postgres: Postgres) -> Self {
+        Self::with(postgres, NOBODY, &[])
+    }
+
+    /// With an API server on this port, and settings by their variables.
+    fn with(postgres: Postgres, api: u16, settings: &[(&str, &str)]) -> Self {
         let config = format!(
-            "preset = \"code-hub\"\ncontrol_upstream = \"http://127.0.0.1:9\"\n{more}\n[postgres]\nurl = \"{}\"\n\
+            "preset = \"code-hub\"\ncontrol_upstream = \"http://127.0.0.1:{api}\"\n[postgres]\nurl = \"{}\"\n\
              [workspaces]\naddress = \"localhost\"\nallow = [\"127.0.0.1\", \"::1\"]\npoll = \"300ms\"\n",
             postgres.url()
         );
-        Self { gateway: with(&config), postgres }
+        let builder = settings.iter().fold(hub(&config), |builder, (name, value)| builder.env(name, value));
+        Self { gateway: builder.start(), postgres }
     }
 
     fn url(&self, port: u16, workspace: &str, path: &str) -> String {
@@ -62,8 +72,9 @@ impl Hub {
     }
 }
 
-fn with(config: &str) -> Gateway {
-    builder().env("PORTWAY_LIMITS_DRAIN", "500ms").arg("--domain").arg(CONTROL).config(config).start()
+/// A gateway for the control plane's host that is not started yet.
+fn hub(config: &str) -> Builder {
+    builder().env("PORTWAY_LIMITS_DRAIN", "500ms").arg("--domain").arg(CONTROL).config(config)
 }
 
 fn reason(arrived: &Arrived) -> String {
@@ -73,7 +84,7 @@ fn reason(arrived: &Arrived) -> String {
 #[tokio::test]
 async fn whoever_is_logged_in_there_opens_a_port_of_their_own_workspace_and_nobody_elses() {
     let echo = Echo::start().await;
-    let hub = Hub::start(people(), "");
+    let hub = Hub::start(people());
     let mut alice = hub.alice();
     let mine = hub.url(echo.port(), HERS, "/a?b=c");
     let arrived = alice.open(&mine).await;
@@ -98,7 +109,7 @@ async fn whoever_is_logged_in_there_opens_a_port_of_their_own_workspace_and_nobo
 #[tokio::test]
 async fn a_visit_without_a_login_waits_on_a_page_and_goes_on_once_there_is_one() {
     let echo = Echo::start().await;
-    let hub = Hub::start(people(), "");
+    let hub = Hub::start(people());
     let mut nobody = Visitor::new(hub.gateway.plain());
     let wanted = hub.url(echo.port(), HERS, "/deep?x=1");
     let page = nobody.open(&wanted).await;
@@ -121,7 +132,7 @@ async fn a_session_that_ends_there_ends_here_and_the_page_says_so() {
     ] {
         let events = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n8\r\ndata: 1\n\r\n";
         let server = Recorder::start(vec![Step::ReadHead, Step::write(events)]).await;
-        let hub = Hub::start(people(), "");
+        let hub = Hub::start(people());
         let mut alice = hub.alice();
         let url = hub.url(server.port(), HERS, "/.portway/port");
         let cookie = alice.session_for(&url).await;
@@ -147,7 +158,7 @@ async fn a_session_that_ends_there_ends_here_and_the_page_says_so() {
 #[tokio::test]
 async fn changes_are_seen_whether_they_are_notified_or_not() {
     let echo = Echo::start().await;
-    let hub = Hub::start(people(), "");
+    let hub = Hub::start(people());
     let mut alice = hub.alice();
     let url = hub.url(echo.port(), HERS, "/");
     assert_eq!(alice.open(&url).await.answer.status(), 200);
@@ -168,12 +179,12 @@ async fn changes_are_seen_whether_they_are_notified_or_not() {
 
 #[tokio::test]
 async fn no_port_of_a_workspace_leads_to_what_the_gateway_relies_on() {
-    let hub = Hub::start(people(), "");
+    let hub = Hub::start(people());
     let mut alice = hub.alice();
     // The workspace is this machine, and so is the database.
     let arrived = alice.open(&hub.url(hub.postgres.port(), HERS, "/")).await;
     assert_eq!(reason(&arrived), "502 address-refused");
-    let arrived = alice.open(&hub.url(9, HERS, "/")).await;
+    let arrived = alice.open(&hub.url(NOBODY, HERS, "/")).await;
     assert_eq!(reason(&arrived), "502 address-refused", "the API server");
     hub.gateway.stop();
 }
@@ -182,13 +193,9 @@ async fn no_port_of_a_workspace_leads_to_what_the_gateway_relies_on() {
 async fn a_visit_that_comes_again_asks_the_database_nothing() {
     let echo = Echo::start().await;
     let postgres = people();
-    let config = format!(
-        "preset = \"code-hub\"\n[postgres]\nurl = \"{}\"\n[sessions]\ncheck = \"60s\"\n[workspaces]\n\
-         address = \"localhost\"\nallow = [\"127.0.0.1\", \"::1\"]\npoll = \"1h\"\n",
-        postgres.url()
-    );
     postgres.sql("CREATE EXTENSION pg_stat_statements");
-    let hub = Hub { gateway: with(&config), postgres };
+    let settings = [("PORTWAY_SESSIONS_CHECK", "60s"), ("PORTWAY_WORKSPACES_POLL", "1h")];
+    let hub = Hub::with(postgres, NOBODY, &settings);
     let mut alice = hub.alice();
     let url = hub.url(echo.port(), HERS, "/");
     assert_eq!(alice.open(&url).await.answer.status(), 200);
@@ -210,7 +217,7 @@ async fn a_visit_that_comes_again_asks_the_database_nothing() {
 #[tokio::test]
 async fn its_workspaces_are_shared_like_any_other() {
     let echo = Echo::start().await;
-    let hub = Hub::start(people(), "");
+    let hub = Hub::start(people());
     let mut nobody = Visitor::new(hub.gateway.plain());
     let url = hub.url(echo.port(), HERS, "/");
     assert!(nobody.open(&url).await.url.contains("/.portway/login"));
@@ -256,16 +263,15 @@ async fn sessions_are_looked_up_by_an_api_as_well() {
     let (echo, holds) = (Echo::start().await, Arc::new(AtomicBool::new(true)));
     let api = session_api(holds.clone()).await;
     let postgres = people();
-    let config = format!(
-        "preset = \"code-hub\"\ncontrol_upstream = \"http://127.0.0.1:{}\"\n[postgres]\nurl = \"{}\"\nstale = \"2s\"\n\
-         [sessions]\napi = \"/api/v1/session\"\napi_name = \"/username\"\ncheck = \"200ms\"\n\
-         [workspaces]\naddress = \"localhost\"\nallow = [\"127.0.0.1\", \"::1\"]\n",
-        api.port(),
-        postgres.url()
-    );
     // Nothing is read of the table.
     postgres.sql("DROP TABLE sessions");
-    let hub = Hub { gateway: with(&config), postgres };
+    let settings = [
+        ("PORTWAY_SESSIONS_API", "/api/v1/session"),
+        ("PORTWAY_SESSIONS_API_NAME", "/username"),
+        ("PORTWAY_SESSIONS_CHECK", "200ms"),
+        ("PORTWAY_POSTGRES_STALE", "2s"),
+    ];
+    let hub = Hub::with(postgres, api.port(), &settings);
     let mut alice = hub.alice();
     let url = hub.url(echo.port(), HERS, "/");
     assert_eq!(alice.open(&url).await.answer.status(), 200);
@@ -286,15 +292,10 @@ async fn what_sleeps_is_woken_by_its_owners_visit_alone() {
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
     let api = Recorder::start(vec![Step::ReadRequest, Step::write(answer)]).await;
     let (postgres, redis) = (people(), Redis::start());
-    let config = format!(
-        "preset = \"code-hub\"\ncontrol_upstream = \"http://127.0.0.1:{}\"\n[postgres]\nurl = \"{}\"\n\
-         [workspaces]\naddress = \"localhost\"\nallow = [\"127.0.0.1\", \"::1\"]\n\
-         [redis]\nurl = \"{}\"\n[activity]\nflush = \"100ms\"\n",
-        api.port(),
-        postgres.url(),
-        redis.url()
-    );
-    let hub = Hub { gateway: with(&config), postgres };
+    // Changes are seen by notification here, long before a poll.
+    let settings =
+        [("PORTWAY_WORKSPACES_POLL", "1m"), ("PORTWAY_REDIS_URL", &*redis.url()), ("PORTWAY_ACTIVITY_FLUSH", "100ms")];
+    let hub = Hub::with(postgres, api.port(), &settings);
     let mut alice = hub.alice();
     let url = hub.url(echo.port(), HERS, "/");
     assert_eq!(alice.open(&url).await.answer.status(), 200);
@@ -355,17 +356,10 @@ async fn what_sleeps_is_woken_by_its_owners_visit_alone() {
 }
 
 #[tokio::test]
-async fn a_thousand_owners_visits_wake_a_workspace_once_and_a_limit_is_said() {
+async fn a_hundred_visits_at_once_hardly_ask_twice_and_a_limit_is_said() {
     let answer = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 2\r\n\r\n{}";
     let api = Recorder::start(vec![Step::ReadRequest, Step::write(answer)]).await;
-    let postgres = people();
-    let config = format!(
-        "preset = \"code-hub\"\ncontrol_upstream = \"http://127.0.0.1:{}\"\n[postgres]\nurl = \"{}\"\n\
-         [workspaces]\naddress = \"localhost\"\nallow = [\"127.0.0.1\", \"::1\"]\n",
-        api.port(),
-        postgres.url()
-    );
-    let hub = Hub { gateway: with(&config), postgres };
+    let hub = Hub::with(people(), api.port(), &[]);
     let alice = hub.alice();
     let url = hub.url(3000, HERS, "/");
     hub.phase(HERS, "STANDBY");
@@ -388,7 +382,7 @@ async fn a_thousand_owners_visits_wake_a_workspace_once_and_a_limit_is_said() {
 
 #[tokio::test]
 async fn states_have_pages_of_their_own_for_the_owner_and_none_for_strangers() {
-    let hub = Hub::start(people(), "");
+    let hub = Hub::start(people());
     let mut alice = hub.alice();
     let url = hub.url(3000, HERS, "/");
     for (change, wanted) in [
@@ -410,9 +404,9 @@ async fn states_have_pages_of_their_own_for_the_owner_and_none_for_strangers() {
 }
 
 #[tokio::test]
-async fn a_database_that_dies_leaves_visitors_alone_for_a_while_and_then_nobody() {
+async fn a_database_that_dies_leaves_visitors_alone_and_lets_nobody_in() {
     let echo = Echo::start().await;
-    let mut hub = Hub::start(people(), "");
+    let mut hub = Hub::start(people());
     let mut alice = hub.alice();
     let url = hub.url(echo.port(), HERS, "/");
     assert_eq!(alice.open(&url).await.answer.status(), 200);
@@ -430,13 +424,7 @@ async fn a_database_that_dies_leaves_visitors_alone_for_a_while_and_then_nobody(
 #[tokio::test]
 async fn what_is_stale_opens_nothing_until_the_database_answers_again() {
     let echo = Echo::start().await;
-    let postgres = people();
-    let config = format!(
-        "preset = \"code-hub\"\n[postgres]\nurl = \"{}\"\nstale = \"2s\"\n[workspaces]\naddress = \"localhost\"\n\
-         allow = [\"127.0.0.1\", \"::1\"]\npoll = \"300ms\"\n",
-        postgres.url()
-    );
-    let hub = Hub { gateway: with(&config), postgres };
+    let hub = Hub::with(people(), NOBODY, &[("PORTWAY_POSTGRES_STALE", "2s")]);
     let mut alice = hub.alice();
     let url = hub.url(echo.port(), HERS, "/");
     assert_eq!(alice.open(&url).await.answer.status(), 200);
@@ -462,7 +450,7 @@ fn check_compares_the_configuration_with_the_database() {
         postgres.url_of("portway_sessions")
     );
     // Two roles: the one that reads workspaces may not read sessions, and the other way round.
-    let gateway = with(&config);
+    let gateway = hub(&config).start();
     let good = gateway.try_run(&["check"]);
     let said = String::from_utf8_lossy(&good.stdout).into_owned();
     assert!(good.status.success(), "{}", String::from_utf8_lossy(&good.stderr));
@@ -501,7 +489,7 @@ fn what_does_not_fit_the_database_is_told_precisely_before_anything_is_served() 
             "preset = \"code-hub\"\n[postgres]\nurl = \"{}\"\n[workspaces]\naddress = \"localhost\"\n",
             postgres.url()
         );
-        let (status, said) = builder().arg("--domain").arg(CONTROL).config(&config).start_refused();
+        let (status, said) = hub(&config).start_refused();
         assert_eq!(status.code(), Some(1));
         assert!(said.contains(wanted) && said.contains("portway check"), "{said}");
         if wanted == "owner_user_id" {
