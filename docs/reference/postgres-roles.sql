@@ -10,3 +10,7 @@ GRANT SELECT (id, owner_user_id, name, phase, operation, desired_state, deleted_
 CREATE ROLE portway_sessions LOGIN CONNECTION LIMIT 10;
 GRANT SELECT (id, user_id, expires_at, revoked_at) ON sessions TO portway_sessions;
 GRANT SELECT (id, username) ON users TO portway_sessions;
+
+-- Only for several gateways on one state (postgres.schema = "portway"): a schema of Portway's own. It makes its tables
+-- there itself, at its start or by `portway migrate`.
+CREATE SCHEMA portway AUTHORIZATION portway;

@@ -148,7 +148,8 @@ impl App {
     where
         C: Changes + Send + 'static,
     {
-        Ok(self.publisher.commit(change).await?)
+        let store = self.store.clone();
+        Ok(self.publisher.commit(async move { store.in_time(change).await }).await?)
     }
 
     /// Records a decision (R59). An audit that cannot be written is an error in the log and stops nobody.

@@ -58,7 +58,7 @@ impl External {
         let adopted =
             NewAdopted { hash, user: session.user, name: session.name, expires_at: session.expires_at, sealed };
         let store = app.store.clone();
-        match app.publisher.commit(async move { store.adopt_login(&adopted).await }).await {
+        match app.publisher.commit(async move { store.in_time(store.adopt_login(&adopted)).await }).await {
             Ok(_) => Ok(Known::Somebody(Login { user, name, hash })),
             // Suspended here: nobody, as far as Portway goes.
             Err(StoreError::LoginOver) => Ok(Known::Ended),
@@ -100,7 +100,7 @@ impl External {
     }
 
     async fn end_what_ended(&self, store: &Store, publisher: &Publisher) -> Result<(), FollowError> {
-        let logins = store.adopted_logins().await?;
+        let logins = store.in_time(store.adopted_logins()).await?;
         if logins.is_empty() {
             // The question itself tells whether anybody answers.
             self.sessions.hold(&[]).await?;
@@ -114,7 +114,7 @@ impl External {
                 // One that cannot be opened was sealed under another key: nobody can tell whether it holds.
                 if value.is_none_or(|value| !held.contains(&value)) {
                     let store = store.clone();
-                    publisher.commit(async move { store.end_login(&hash).await }).await?;
+                    publisher.commit(async move { store.in_time(store.end_login(&hash)).await }).await?;
                     tracing::info!(event = "login-ended", "a session of the control plane has ended");
                 }
             }

@@ -34,6 +34,7 @@ pub mod wake;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -45,6 +46,7 @@ use portway_core::access::Rules;
 use portway_core::cookie;
 use portway_core::host::{Names, Place};
 use portway_sources::{Publisher, Store, StoreError};
+use tokio::time::timeout;
 use tower::ServiceExt as _;
 
 use crate::app::{App, At, Carried, Peer, carried};
@@ -54,6 +56,8 @@ use crate::reply::Refusal;
 
 /// The longest that a host session may live, in seconds (R3).
 pub const SESSION_LIFETIME_MAX_S: u64 = 28_800;
+/// How long anything here may take: longer than the store waits for its database.
+const PATIENCE: Duration = Duration::from_secs(20);
 const API: &str = "/.portway/api/";
 
 /// What the control host is told once, at start.
@@ -124,7 +128,10 @@ impl Control {
         let spoiled = on_control && carried(request.headers(), cookie::LOGIN) == Carried::Unusable;
 
         let response = match guard::check(request.method(), request.headers(), &ours, api) {
-            Ok(()) => route(router, request, place, Peer(peer)).await,
+            Ok(()) => match timeout(PATIENCE, route(router, request, place, Peer(peer))).await {
+                Ok(response) => response,
+                Err(_) => Refusal::too_late().into_response(),
+            },
             Err(refused) => refusal_of(refused).into_response(),
         };
         let mut response = reply::finish(response, api);

@@ -73,6 +73,17 @@ impl Refusal {
         .retry_after(5)
     }
 
+    /// What was asked may still happen.
+    pub(crate) fn too_late() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "Not right now",
+            "Portway's database did not answer in time. Please look again shortly.",
+        )
+        .retry_after(5)
+    }
+
     pub(crate) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", "There is nothing here", "This address leads nowhere.")
     }
@@ -117,9 +128,12 @@ impl From<StoreError> for Refusal {
             ),
             StoreError::LoginOver => crate::app::not_logged_in(),
             StoreError::Open { .. }
+            | StoreError::Url(_)
             | StoreError::NewerSchema { .. }
+            | StoreError::Migration { .. }
             | StoreError::OwnsWorkspaces { .. }
             | StoreError::Random(_)
+            | StoreError::Silent
             | StoreError::Database(_) => Self::failed(&error),
         }
     }

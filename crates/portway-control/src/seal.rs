@@ -9,6 +9,9 @@ use portway_core::secret::SecretHash;
 /// Bytes of a key.
 pub const KEY_LEN: usize = 32;
 
+/// What a proof holds, and for whom: no login has this hash.
+const PROOF: (SecretHash, &str) = (SecretHash([0; 32]), "the same key");
+
 /// A key that seals and opens.
 pub struct SealKey(LessSafeKey);
 
@@ -22,6 +25,16 @@ impl SealKey {
     /// A key of 32 secret random bytes; `None` where the system's library refuses it.
     pub fn new(key: &[u8; KEY_LEN]) -> Option<Self> {
         Some(Self(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).ok()?)))
+    }
+
+    /// Something that only this key opens; see [`SealKey::agrees`]. `None` without randomness.
+    pub fn proof(&self) -> Option<Vec<u8>> {
+        self.seal(&PROOF.0, PROOF.1)
+    }
+
+    /// Whether a [`SealKey::proof`] was made with this key.
+    pub fn agrees(&self, proof: &[u8]) -> bool {
+        self.open(&PROOF.0, proof).as_deref() == Some(PROOF.1)
     }
 
     /// Seals `value` for `login`; `None` without randomness.

@@ -23,6 +23,8 @@ pub enum ControlCall {
     Resolve { name: String, answer: oneshot::Sender<Vec<IpAddr>> },
     /// Wake a workspace, on behalf of the login behind this session.
     Wake { workspace: Arc<str>, session: SecretHash, answer: oneshot::Sender<Woken> },
+    /// See now what other gateways have changed.
+    CatchUp { done: oneshot::Sender<()> },
     /// A token was used, for its owner's list.
     TokenUsed(SecretHash),
     /// Something noticed of a workspace, for every core to know.
@@ -102,6 +104,14 @@ impl Control {
             return Woken::Failed;
         }
         woken.await.unwrap_or(Woken::Failed)
+    }
+
+    /// Returns when this gateway has seen what others had changed before the call; at once where nobody looks.
+    pub async fn catch_up(&self) {
+        let (done, seen) = oneshot::channel();
+        if self.0.try_send(ControlCall::CatchUp { done }).is_ok() {
+            let _ = seen.await;
+        }
     }
 
     /// Notes the use of a token; lost where nobody takes it.

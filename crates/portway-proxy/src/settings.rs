@@ -33,6 +33,8 @@ pub struct Settings {
     pub ide_page: Option<String>,
     /// How long a request that is no navigation waits for its workspace to start.
     pub hold: Duration,
+    /// Whether other gateways share the state, so that a visitor may bring a session that this one is yet to hear of.
+    pub shared: bool,
     /// Whether somebody wants to know which workspaces are used.
     pub reports_activity: bool,
     /// Answer plain HTTP with a redirect to the public https origin instead of serving it.

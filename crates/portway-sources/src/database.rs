@@ -9,6 +9,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::SqliteError;
 use sqlx::{AssertSqlSafe, Column as _, Executor as _, SqlSafeStr as _, Statement as _};
 
 pub mod check;
@@ -40,24 +41,32 @@ impl DatabaseError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Url(_) | Self::Contract(_) | Self::Row(_) => false,
-            Self::Sql(sqlx::Error::Database(error)) => {
-                // 53: insufficient resources; 57: operator intervention; 08: connection; 40: rollback.
-                error.code().is_some_and(|code| ["53", "57", "08", "40"].iter().any(|class| code.starts_with(class)))
-            }
-            Self::Sql(_) => true,
+            Self::Sql(error) => is_passing(error),
         }
     }
 }
 
-/// PostgreSQL's own words, with its hint, and without the statement.
-fn told(error: &sqlx::Error) -> String {
+/// Whether an error says that the database is away or overloaded.
+pub(crate) fn is_passing(error: &sqlx::Error) -> bool {
     match error {
+        // 53: insufficient resources; 57: operator intervention; 08: connection; 40: rollback.
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| ["53", "57", "08", "40"].iter().any(|class| code.starts_with(class)))
+        }
+        _ => true,
+    }
+}
+
+/// The database's own words, without the statement.
+pub(crate) fn told(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) if error.try_downcast_ref::<SqliteError>().is_some() => error.to_string(),
         sqlx::Error::Database(error) => {
             let code = error.code().map(|code| format!(" (SQLSTATE {code})")).unwrap_or_default();
             format!("PostgreSQL says: {}{code}", error.message())
         }
-        sqlx::Error::PoolTimedOut => "no connection to PostgreSQL within 5 s".to_owned(),
-        other => format!("PostgreSQL cannot be reached: {other}"),
+        sqlx::Error::PoolTimedOut => "no connection to the database within 5 s".to_owned(),
+        other => format!("the database cannot be reached: {other}"),
     }
 }
 
@@ -107,6 +116,11 @@ impl Database {
         let options = options(url).ok()?;
         let host = options.get_host().to_owned();
         (!host.starts_with('/')).then_some((host, options.get_port()))
+    }
+
+    /// The role that `url` names, as far as one can tell without asking.
+    pub(crate) fn role(url: &str) -> Option<String> {
+        Some(options(url).ok()?.get_username().to_owned())
     }
 
     /// The pool, for those who have statements of their own.

@@ -3,7 +3,7 @@
 //! A source turns what it has into core events; the [`Publisher`] applies them and tells whoever serves requests. Nothing
 //! here knows a socket, a request or a page: this crate's words are rows, files and snapshots.
 //!
-//! Reading order: [`publisher`] (one change, one way), [`store`] (Portway's own state in SQLite), [mod@file] (the static
+//! Reading order: [`publisher`] (one change, one way), [`store`] (Portway's own state, in SQLite or PostgreSQL), [mod@file] (the static
 //! workspace file), [`database`] (a control plane's PostgreSQL), [`watch`] (what keeps the directory up with both).
 
 pub mod activity;
@@ -24,10 +24,11 @@ pub use publisher::{Changes, Publisher};
 pub use store::adopted::{Adopted, NewAdopted};
 pub use store::audit::{Audit, AuditRow};
 pub use store::logins::LoginRow;
+pub use store::opening::{Migrated, SharedPlace, StorePlace, schema_name};
 pub use store::ports::PortChange;
 pub use store::tickets::{Redeemed, TicketFailure};
 pub use store::tokens::{TOKEN_LIFETIME_MAX, TokenRow};
 pub use store::users::{UserRow, user_id};
 pub use store::workspaces::{NewWorkspace, WorkspaceChange};
 pub use store::{STORE_SOURCE, Store, StoreError};
-pub use watch::{load_file, watch_file, watch_store};
+pub use watch::{CatchUp, load_file, watch_file, watch_store};

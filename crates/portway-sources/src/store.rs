@@ -1,53 +1,55 @@
-//! Portway's own state in one SQLite file: users, logins, tickets, sessions, workspaces, ports, tokens, audit.
+//! Portway's own state, in one SQLite file or in a schema of a PostgreSQL that several gateways share: users, logins,
+//! tickets, sessions, workspaces, ports, tokens, audit.
 //!
 //! Every change is one transaction that takes the write lock at its start, and returns the core events that make the
-//! change true in a snapshot: a running gateway publishes them, the command line drops them. This file opens and migrates
-//! the database and names its errors; the tables have a file each. Expiry is judged by the database's clock alone.
-//!
-//! One connection a process, so that `PRAGMA data_version` moves only when another process wrote.
+//! change true in a snapshot: a running gateway publishes them, the command line drops them. The statements are the same
+//! for both; what differs is in `opening` and `transaction`. Expiry is judged by the database's clock alone.
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use portway_core::Timestamp;
 use portway_core::secret::SecretHash;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::AnyPool;
+
+use crate::database::{is_passing, told};
 
 pub mod adopted;
 pub mod audit;
 pub mod listing;
 pub mod logins;
+pub mod opening;
 pub mod ports;
 pub mod tickets;
 pub mod tokens;
+mod transaction;
 pub mod users;
 pub mod workspaces;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
+use transaction::{Lock, Transaction};
+
 /// The name of the store as a source of workspaces.
-pub const STORE_SOURCE: &str = "sqlite";
+pub const STORE_SOURCE: &str = "store";
 
-/// The database inside the data folder.
-const FILE_NAME: &str = "portway.db";
-/// How long a change waits for another process that is writing.
-const BUSY: Duration = Duration::from_secs(5);
-/// Schema steps; step N ends by setting `user_version` to N. A step that has been released is never edited.
-const STEPS: [&str; 3] =
-    [include_str!("store/schema-1.sql"), include_str!("store/schema-2.sql"), include_str!("store/schema-3.sql")];
-/// No lifetime is longer than a century; keeps sums of times inside SQLite's integers.
+/// No lifetime is longer than a century; keeps sums of times inside the database's integers.
 const LIFETIME_MAX: u64 = 100 * 366 * 24 * 3600;
+/// How long a change or a question may take in all: longer is "the database is away".
+const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A transaction that holds the write lock.
-type Transaction = sqlx::Transaction<'static, sqlx::Sqlite>;
-
-/// Portway's own state. Clones share the one connection.
+/// Portway's own state. Clones share its connections.
 #[derive(Clone)]
 pub struct Store {
-    pool: SqlitePool,
+    pool: AnyPool,
+    lock: Lock,
+    /// The database did not answer the last time that somebody waited for it.
+    away: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Store {
@@ -62,12 +64,20 @@ pub enum StoreError {
     /// The folder or file cannot be made or opened.
     #[error("cannot open {}: {source}", path.display())]
     Open { path: PathBuf, source: io::Error },
-    /// A later Portway has migrated the file; an older one could damage it.
+    /// The address of the database cannot be read.
+    #[error("{0}")]
+    Url(String),
+    /// A later Portway has made the tables; an older one could damage them.
     #[error(
-        "{} was written by a newer Portway (schema {found}, this one knows {known}); run that version or use another data folder",
-        path.display()
+        "{place} was written by a newer Portway (schema {found}, this one knows {known}); run that version or use another place"
     )]
-    NewerSchema { path: PathBuf, found: i64, known: usize },
+    NewerSchema { place: String, found: i64, known: usize },
+    /// The tables cannot be made or brought up to date by this role.
+    #[error(
+        "cannot make the tables of schema `{schema}`: {}; make them with `portway migrate --url postgres://ADMIN@HOST/DATABASE`",
+        told(source)
+    )]
+    Migration { schema: String, source: sqlx::Error },
     /// What was to be added is there.
     #[error("{what} `{name}` exists already")]
     Exists { what: &'static str, name: String },
@@ -86,59 +96,55 @@ pub enum StoreError {
     /// The system gave no random bytes.
     #[error("no random bytes from the system: {0}")]
     Random(getrandom::Error),
-    /// Anything SQLite says: locked for too long, disk full, damaged.
-    #[error("database: {0}")]
+    /// Nothing came in time.
+    #[error("the database did not answer within {} s", PATIENCE.as_secs())]
+    Silent,
+    /// Anything the database says: locked for too long, disk full, damaged, away.
+    #[error("database: {}", told(.0))]
     Database(#[from] sqlx::Error),
 }
 
-impl Store {
-    /// Opens `folder`/portway.db, making both where missing (folder 0700, file 0600), and brings its schema up to date.
-    ///
-    /// # Errors
-    /// [`StoreError::Open`], [`StoreError::NewerSchema`], [`StoreError::Database`].
-    pub async fn open(folder: &Path) -> Result<Self, StoreError> {
-        let path = folder.join(FILE_NAME);
-        private_file(folder, &path).map_err(|source| StoreError::Open { path: path.clone(), source })?;
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .busy_timeout(BUSY)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
-            .foreign_keys(true);
-        // Never a second connection and never another one in its place: `data_version` compares within one connection.
-        let pool = SqlitePoolOptions::new()
-            .max_connections(1)
-            .min_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            .connect_with(options)
-            .await?;
-        let store = Self { pool };
-        store.migrate(path).await?;
-        Ok(store)
-    }
-
-    async fn migrate(&self, path: PathBuf) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *tx).await?;
-        let done = usize::try_from(found).ok().filter(|done| *done <= STEPS.len());
-        let Some(done) = done else {
-            return Err(StoreError::NewerSchema { path, found, known: STEPS.len() });
-        };
-        for step in STEPS.into_iter().skip(done) {
-            sqlx::raw_sql(step).execute(&mut *tx).await?;
+impl StoreError {
+    /// Whether the database is away or overloaded, so that trying again helps.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Silent => true,
+            Self::Database(error) | Self::Migration { source: error, .. } => is_passing(error),
+            _ => false,
         }
-        tx.commit().await?;
-        Ok(())
     }
 
-    /// Changes whenever another process has written; own changes do not move it.
+    fn is_absence(&self) -> bool {
+        matches!(self, Self::Silent | Self::Database(sqlx::Error::PoolTimedOut | sqlx::Error::Io(_)))
+    }
+}
+
+impl Store {
+    fn new(pool: AnyPool, lock: Lock) -> Self {
+        Self { pool, lock, away: Arc::default() }
+    }
+
+    /// Waits for a change or a question, and not for ever: a server that is stopped in its tracks keeps its connections
+    /// open. Once nothing has come, nobody waits again until the database has answered somebody else, so that what waits
+    /// for its turn behind this is not held up.
     ///
     /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn data_version(&self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.pool).await?)
+    /// The question's own, and [`StoreError::Silent`]; what was begun is rolled back.
+    pub async fn in_time<T>(&self, asking: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err(StoreError::Silent);
+        }
+        self.try_in_time(asking).await
+    }
+
+    /// Like [`Store::in_time`], for whoever finds out whether the database is back.
+    pub(crate) async fn try_in_time<T>(
+        &self,
+        asking: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let answer = tokio::time::timeout(PATIENCE, asking).await.unwrap_or(Err(StoreError::Silent));
+        self.away.store(answer.as_ref().is_err_and(StoreError::is_absence), Ordering::Relaxed);
+        answer
     }
 
     /// The database's clock, by which everything expires.
@@ -153,34 +159,6 @@ impl Store {
     pub async fn close(&self) {
         self.pool.close().await;
     }
-
-    /// Begins a change. The write lock is taken first, so that what it reads cannot be changed by another process before
-    /// it writes.
-    async fn begin(&self) -> Result<Transaction, StoreError> {
-        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
-    }
-}
-
-/// Makes the folder and an empty file that nobody else can read. SQLite gives its `-wal` and `-shm` the file's mode.
-fn private_file(folder: &Path, file: &Path) -> io::Result<()> {
-    let mut folders = std::fs::DirBuilder::new();
-    let mut options = std::fs::OpenOptions::new();
-    options.read(true).append(true).create(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-        folders.mode(0o700);
-        options.mode(0o600);
-    }
-    folders.recursive(true).create(folder)?;
-    let opened = options.open(file)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        opened.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-    }
-    drop(opened);
-    Ok(())
 }
 
 /// A column's seconds as a time; what is before 1970 is long past.
@@ -196,6 +174,11 @@ fn seconds(lifetime_s: u64) -> i64 {
 /// A column's bytes as a hash; every such column has a check of its length.
 fn hash(bytes: Vec<u8>) -> Option<SecretHash> {
     bytes.try_into().ok().map(SecretHash)
+}
+
+/// Yes and no as a column has them.
+fn flag(yes: bool) -> i64 {
+    i64::from(yes)
 }
 
 /// A workspace id as the key under which everything about it is kept.

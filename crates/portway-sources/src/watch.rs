@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use portway_core::host::Names;
 use portway_core::snapshot::Listing;
+use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use crate::file::{FILE_SOURCE, FileError, read_file};
+use crate::freshness::Freshness;
 use crate::publisher::Publisher;
 use crate::store::{Store, StoreError};
 
@@ -20,23 +22,87 @@ const LOOK: Duration = Duration::from_millis(250);
 /// read again whatever the version says: what should never be missed is then missed for a minute at most.
 const SWEEP: Duration = Duration::from_mins(1);
 
-/// Publishes the store's full listing at once, whenever another process has written, and each minute with a sweep of
-/// expired rows, until `shutdown`. When the database fails, the old snapshot stays and the next look tries again.
-pub async fn watch_store(store: Store, publisher: Publisher, shutdown: impl Future<Output = ()>) {
-    tokio::select! {
-        () = shutdown => {}
-        () = follow_store(&store, &publisher) => {}
+/// Looks that are asked for come no closer than this, however many ask.
+const ASKED_LOOK: Duration = Duration::from_millis(20);
+/// What a listing took is rested from this many times over, so that a large world does not keep a core busy; and no longer
+/// than this, so that a change is seen in time.
+const REST: (u32, Duration) = (10, Duration::from_millis(500));
+
+/// How a request that may come too early for this process asks to see what another process has just made. Clones ask the
+/// same watcher; many at once are one look.
+#[derive(Clone, Debug)]
+pub struct CatchUp {
+    asked: watch::Sender<u64>,
+    done: watch::Receiver<u64>,
+}
+
+/// The watcher's side of [`CatchUp`].
+#[derive(Debug)]
+pub struct Asked {
+    asked: watch::Receiver<u64>,
+    done: watch::Sender<u64>,
+}
+
+impl CatchUp {
+    /// Both sides.
+    pub fn new() -> (Self, Asked) {
+        let ((asked, asks), (done, ends)) = (watch::channel(0), watch::channel(0));
+        (Self { asked, done: ends }, Asked { asked: asks, done })
+    }
+
+    /// Returns when a look that began after this was called is over, or nobody looks any more.
+    pub async fn wait(&self) {
+        let mut mine = 0;
+        self.asked.send_modify(|asked| {
+            *asked += 1;
+            mine = *asked;
+        });
+        let _ = self.done.clone().wait_for(|done| *done >= mine).await;
     }
 }
 
-async fn follow_store(store: &Store, publisher: &Publisher) {
+/// Publishes the store's full listing at once, whenever another process has written, and each minute with a sweep of
+/// expired rows, until `shutdown`. When the database fails, the old snapshot stays and the next look tries again;
+/// `freshness` tells how old the last good look is.
+pub async fn watch_store(
+    store: Store,
+    publisher: Publisher,
+    asked: Asked,
+    freshness: Freshness,
+    shutdown: impl Future<Output = ()>,
+) {
+    tokio::select! {
+        () = shutdown => {}
+        () = follow_store(&store, &publisher, asked, freshness) => {}
+    }
+}
+
+/// What a watcher has seen.
+struct Seen {
+    version: Option<i64>,
+    swept: Instant,
+    /// The next listing may be made then.
+    rested: Instant,
+}
+
+async fn follow_store(store: &Store, publisher: &Publisher, mut asks: Asked, freshness: Freshness) {
     let mut look = every_look();
-    let mut seen = None;
-    let mut swept = Instant::now();
+    let mut seen = Seen { version: None, swept: Instant::now(), rested: Instant::now() };
     let mut failing = false;
     loop {
-        look.tick().await;
-        let result = look_at_store(store, publisher, &mut seen, &mut swept).await;
+        let asked = tokio::select! {
+            _ = look.tick() => false,
+            Ok(()) = asks.asked.changed() => true,
+        };
+        let these = *asks.asked.borrow_and_update();
+        if asked {
+            seen.rested = Instant::now();
+        }
+        let result = store.try_in_time(look_at_store(store, publisher, &mut seen)).await;
+        asks.done.send_replace(these);
+        if result.is_ok() {
+            freshness.touch();
+        }
         match &result {
             Err(error) if !failing => {
                 tracing::error!(%error, "the store cannot be read; the last known state stays in use");
@@ -45,27 +111,26 @@ async fn follow_store(store: &Store, publisher: &Publisher) {
             Ok(()) | Err(_) => {}
         }
         failing = result.is_err();
+        if asked {
+            tokio::time::sleep(ASKED_LOOK).await;
+        }
     }
 }
 
-async fn look_at_store(
-    store: &Store,
-    publisher: &Publisher,
-    seen: &mut Option<i64>,
-    swept: &mut Instant,
-) -> Result<(), StoreError> {
-    if swept.elapsed() >= SWEEP {
-        *swept = Instant::now();
+async fn look_at_store(store: &Store, publisher: &Publisher, seen: &mut Seen) -> Result<(), StoreError> {
+    if seen.swept.elapsed() >= SWEEP {
+        seen.swept = Instant::now();
         let swept = store.clone();
-        publisher.commit(async move { swept.sweep().await }).await?;
-        *seen = None;
+        publisher.commit(async move { swept.try_in_time(swept.sweep()).await }).await?;
+        seen.version = None;
     }
     // Read before the listing: a change that falls between is listed now, and once more at the next look.
     let version = store.data_version().await?;
-    if *seen != Some(version) {
-        let listed = store.clone();
-        publisher.replace_with(async move { listed.listing().await }).await?;
-        *seen = Some(version);
+    if seen.version != Some(version) && Instant::now() >= seen.rested {
+        let (listed, begun) = (store.clone(), Instant::now());
+        publisher.replace_with(async move { listed.try_in_time(listed.listing()).await }).await?;
+        seen.version = Some(version);
+        seen.rested = Instant::now() + (begun.elapsed() * REST.0).min(REST.1);
     }
     Ok(())
 }

@@ -53,6 +53,22 @@ impl Visitor {
         Self { address, tls: Some(config), jar: BTreeMap::new() }
     }
 
+    /// The same person, whom a balancer sends to another gateway from now on.
+    #[must_use]
+    pub fn at(&self, address: SocketAddr) -> Self {
+        Self { address, ..self.clone() }
+    }
+
+    /// Types `url` into the address bar and follows nothing.
+    ///
+    /// # Panics
+    /// When no whole answer comes.
+    pub async fn step(&mut self, url: &str) -> Message {
+        let answer = self.request("GET", url, None, "none").await.expect("a whole response");
+        self.remember(parse(url).host, &answer);
+        answer
+    }
+
     /// Types `url` into the address bar and follows where it leads.
     pub async fn open(&mut self, url: &str) -> Arrived {
         self.navigate("GET", url, None, "none").await

@@ -95,6 +95,15 @@ Examples:
 
 Every error is listed with file, line and key; the exit code is then 2.")]
     Check(Listeners),
+    /// Make the tables of Portway's own state, or bring them up to date
+    #[command(after_help = "\
+Examples:
+  portway migrate --config portway.toml
+  portway migrate --config portway.toml --url postgres://postgres@db/codehub
+
+`serve` does the same at its start where its role may. With --url the tables belong to that role, and the role of \
+`postgres.url` is granted their use and nothing more. A gateway of an older version refuses newer tables.")]
+    Migrate(Migrate),
     /// Ask a running gateway whether it is well
     #[command(after_help = "\
 Examples:
@@ -141,6 +150,13 @@ pub(crate) struct Serve {
     /// Serve a sample workspace `demo` too, whose dev servers run inside the gateway
     #[arg(long)]
     pub(crate) demo: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Migrate {
+    /// Connect as another role, which may make tables
+    #[arg(long, value_name = "URL", env = "PORTWAY_MIGRATE_URL", hide_env_values = true)]
+    pub(crate) url: Option<String>,
 }
 
 #[derive(Debug, Args)]

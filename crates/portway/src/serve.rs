@@ -14,7 +14,7 @@ mod welcome;
 use std::future::pending;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portway_control::{Control as ControlHost, Settings as ControlSettings};
 use portway_core::dial::DialRules;
@@ -25,7 +25,7 @@ use portway_proxy::engine::{Engine, Parts};
 use portway_proxy::http::edge::Tls;
 use portway_proxy::settings::{Settings as ProxySettings, Timeouts};
 use portway_proxy::tls::{CertificateFiles, Certificates, server_config, upstream_config};
-use portway_sources::{Publisher, Store, load_file, watch_file, watch_store};
+use portway_sources::{CatchUp, Publisher, Store, StorePlace, load_file, watch_file, watch_store};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::commands::check::check_certificates;
@@ -38,6 +38,10 @@ use crate::serve::relied_on::{ReliedOn, relied_on};
 
 /// How long the last report of activity may take.
 const LAST_REPORT: Duration = Duration::from_secs(2);
+
+/// How long a database with Portway's own state is waited for at start, and how often it is tried.
+const STORE_WAIT: Duration = Duration::from_secs(60);
+const STORE_RETRY: Duration = Duration::from_millis(500);
 
 /// Every socket of the gateway, bound.
 struct Bound {
@@ -76,11 +80,11 @@ pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failu
     let certificates = certificates(&settings)?;
     let writer = logs::start(&settings.log);
 
-    let store = Store::open(&settings.data).await.map_err(|error| Failure::failed(error.to_string()))?;
+    let store = open_store(&settings).await?;
     let publisher = Publisher::new();
     welcome::prepare(&settings, &store, sample_ports).await?;
     load(&settings, &names, &store, &publisher).await?;
-    let beside = Beside::prepare(&settings, &names, &publisher).await?;
+    let mut beside = Beside::prepare(&settings, &names, &store, &publisher).await?;
     let sample_workspace = if with_demo { Some(demo::workspace::find(&publisher.current())?) } else { None };
 
     let metrics = ops::recorder()?;
@@ -111,10 +115,17 @@ pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failu
     };
     let waker = beside.waker(&settings, &store);
     let (activity, collected) = beside::report_activity(&settings);
-    let ours =
-        control::Ours { store: store.clone(), publisher: publisher.clone(), writer: writer.clone(), waker, activity };
+    let (catch_up, asked) = CatchUp::new();
+    let ours = control::Ours {
+        store: store.clone(),
+        publisher: publisher.clone(),
+        catch_up,
+        writer: writer.clone(),
+        waker,
+        activity,
+    };
     tokio::spawn(control::answer(calls, host, ours));
-    tokio::spawn(watch_store(store.clone(), publisher.clone(), pending()));
+    tokio::spawn(watch_store(store.clone(), publisher.clone(), asked, beside.store_freshness(&settings), pending()));
     let ready = ops::Readiness::default();
     beside.follow(&store, &publisher, &ready);
     if let Some(path) = settings.workspaces_file.clone() {
@@ -192,6 +203,24 @@ fn certificates(settings: &Settings) -> Result<Option<Tls>, Failure> {
     })
 }
 
+/// Opens Portway's own state; a database that is away or starts is waited for.
+async fn open_store(settings: &Settings) -> Result<Store, Failure> {
+    let (place, begun) = (settings.store(), Instant::now());
+    let mut told = false;
+    loop {
+        match place.open().await {
+            Ok(store) => return Ok(store),
+            Err(error) if error.is_passing() && begun.elapsed() < STORE_WAIT => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(event = "store-down", %error, "waited for before anything is served");
+                }
+                tokio::time::sleep(STORE_RETRY).await;
+            }
+            Err(error) => return Err(Failure::failed(error.to_string())),
+        }
+    }
+}
+
 /// The first snapshot, complete before the first request.
 async fn load(settings: &Settings, names: &Names, store: &Store, publisher: &Publisher) -> Result<(), Failure> {
     let mut conflicts = Vec::new();
@@ -235,6 +264,7 @@ fn proxy_settings(settings: &Settings, names: &Names, bound: &Bound, relied_on: 
         control_cookie: settings.control_plane.sessions.as_ref().map(|sessions| sessions.cookie.clone()),
         ide_page: settings.ide_page(names),
         hold: settings.control_plane.wake.as_ref().map_or(Duration::ZERO, |wake| wake.hold),
+        shared: matches!(settings.store(), StorePlace::Shared(_)),
         reports_activity: settings.control_plane.activity.is_some(),
         redirect_to_https: settings.tls.as_ref().is_some_and(|tls| tls.redirect),
         hsts: settings.tls.as_ref().and_then(|tls| tls.hsts).map_or(0, |age| age.as_secs()),

@@ -162,7 +162,7 @@ fn workspaces_are_added_changed_listed_and_removed() {
     let added = shell.json(&["workspace", "add", "Blue", "--address", "127.0.0.1", "--owner", "alice"]);
     assert_eq!(
         added,
-        json!({ "id": "Blue", "owner": "alice", "address": "localhost", "state": "running", "source": "sqlite",
+        json!({ "id": "Blue", "owner": "alice", "address": "localhost", "state": "running", "source": "store",
             "url": "http://blue.portway.localhost:8080/" })
     );
     assert_eq!(shell.json(&["workspace", "set", "blue", "--stopped", "--no-owner"])["state"], json!("stopped"));
@@ -171,7 +171,7 @@ fn workspaces_are_added_changed_listed_and_removed() {
     assert_eq!(
         table,
         "ID    OWNER  ADDRESS    STATE    SOURCE  URL\n\
-         Blue  -      localhost  stopped  sqlite  http://blue.portway.localhost:8080/\n"
+         Blue  -      localhost  stopped  store   http://blue.portway.localhost:8080/\n"
     );
     assert_eq!(shell.json(&["workspace", "remove", "BLUE"]), json!({ "removed": "Blue" }));
     assert_eq!(shell.json(&["workspace", "list"]), json!([]));

@@ -37,11 +37,20 @@ pub enum Route {
     Relay(Lease),
 }
 
-/// Routes one request.
+/// Why a request has no route yet.
+#[derive(Debug)]
+pub enum Pause {
+    /// The workspace does not run and the visitor may be told so: it may be woken, or waited for.
+    Asleep(Waiting),
+    /// The session or token is none that this gateway knows; another may have made it a moment ago.
+    Unknown,
+}
+
+/// Routes one request. `caught_up` says that nothing another gateway has made is news any more.
 ///
 /// # Errors
-/// [`Waiting`], where the workspace does not run and the visitor may be told so: it may be woken, or waited for.
-pub fn route(core: &Core, visit: &Visit, head: &RequestHead) -> Result<Route, Waiting> {
+/// [`Pause`].
+pub fn route(core: &Core, visit: &Visit, head: &RequestHead, caught_up: bool) -> Result<Route, Pause> {
     let websocket = head.upgrade_websocket();
     let form = Form::of(head, websocket);
     let refuse = |refusal: Refusal| Ok(Route::Answer(refusal.answer(form, None)));
@@ -91,6 +100,9 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead) -> Result<Route, Wa
         return Ok(Route::Answer(cors::preflight(head, origin)));
     }
     let credentials = credentials::read(head.fields(), &snapshot);
+    if (credentials.bad_token || credentials.stale_cookie) && !caught_up {
+        return Err(Pause::Unknown);
+    }
     if credentials.bad_token {
         return refuse(Refusal::BadToken);
     }
@@ -104,7 +116,7 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead) -> Result<Route, Wa
             if matches!(waiting.visitor, Visitor::Session(_)) && is_foreign() {
                 return refuse(Refusal::OtherOrigin);
             }
-            return if path_only == PORT_PROBE { refuse(wake::asleep(&waiting)) } else { Err(waiting) };
+            return if path_only == PORT_PROBE { refuse(wake::asleep(&waiting)) } else { Err(Pause::Asleep(waiting)) };
         }
         // It carries no cookie, so that there is nobody to send to a login; a page of the workspace was answered above.
         Decision::Challenge if preflight => return refuse(Refusal::OtherOrigin),

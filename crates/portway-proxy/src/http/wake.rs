@@ -13,23 +13,30 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::answer::Answer;
 use super::challenge::is_navigation;
-use super::route::{Route, route};
+use super::route::{Pause, Route, route};
 use crate::control::Woken;
 use crate::core::{Core, Visit};
 use crate::refusal::{Form, Refusal};
 
 /// How often the snapshot is looked at for a request that is held.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long a page waits to be told whether the workspace is being woken.
+/// How long a page waits to be told whether the workspace is being woken, and anybody for news of other gateways.
 const TELLING: Duration = Duration::from_secs(5);
 /// Requests that one core holds; more are told to come again.
 const HELD_MAX: usize = 1024;
 
 /// The route of a request, once it has one: it may have to wait for its workspace.
 pub(super) async fn arrive(core: &Core, visit: &Visit, head: &RequestHead) -> Route {
-    match route(core, visit, head) {
+    let mut routed = route(core, visit, head, !core.settings.shared);
+    if let Err(Pause::Unknown) = routed {
+        let _ = timeout(TELLING, core.control.catch_up()).await;
+        routed = route(core, visit, head, true);
+    }
+    match routed {
         Ok(route) => route,
-        Err(waiting) => wait(core, visit, head, &waiting).await,
+        Err(Pause::Asleep(waiting)) => wait(core, visit, head, &waiting).await,
+        // It has just caught up.
+        Err(Pause::Unknown) => Route::Answer(Refusal::Unavailable.answer(Form::of(head, false), None)),
     }
 }
 
@@ -96,9 +103,10 @@ async fn hold(core: &Core, visit: &Visit, head: &RequestHead, waiting: &Waiting,
         }
         sleep(LOOK).await;
     }
-    match route(core, visit, head) {
+    match route(core, visit, head, true) {
         Ok(route) => route,
         // Not up after all.
-        Err(waiting) => refuse(asleep(&waiting)),
+        Err(Pause::Asleep(waiting)) => refuse(asleep(&waiting)),
+        Err(Pause::Unknown) => refuse(Refusal::Unavailable),
     }
 }

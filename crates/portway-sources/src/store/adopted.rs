@@ -10,6 +10,7 @@ use portway_core::secret::SecretHash;
 use portway_core::snapshot::Event;
 use portway_core::workspace::{User, UserId};
 
+use super::transaction::Lock;
 use super::{Store, StoreError, hash, logins};
 
 /// A login to take over.
@@ -37,32 +38,36 @@ impl Store {
     /// # Errors
     /// [`StoreError::LoginOver`] for a suspended user, [`StoreError::Database`].
     pub async fn adopt_login(&self, login: &NewAdopted) -> Result<Vec<Event>, StoreError> {
+        if self.is_adopted(login).await? {
+            // Another gateway may have taken it over, and this one is yet to hear of its user.
+            return Ok(vec![known(login)]);
+        }
         let mut tx = self.begin().await?;
         sqlx::query("INSERT INTO users (id, name) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET name = excluded.name")
             .bind(&*login.user)
             .bind(login.name.as_deref())
             .execute(&mut *tx)
             .await?;
-        let suspended: bool = sqlx::query_scalar("SELECT suspended FROM users WHERE id = $1")
+        let suspended: i64 = sqlx::query_scalar("SELECT suspended FROM users WHERE id = $1")
             .bind(&*login.user)
             .fetch_one(&mut *tx)
             .await?;
-        if suspended {
+        if suspended != 0 {
             return Err(StoreError::LoginOver);
         }
-        let other = sqlx::query_scalar("SELECT hash FROM sessions WHERE login = $1 AND \"user\" <> $2")
+        let other = sqlx::query_scalar("SELECT hash FROM sessions WHERE login = $1 AND user_id <> $2")
             .bind(&login.hash.0[..])
             .bind(&*login.user)
             .fetch_all(&mut *tx)
             .await?;
         let mut events = logins::gone(other);
-        sqlx::query("DELETE FROM logins WHERE hash = $1 AND \"user\" <> $2")
+        sqlx::query("DELETE FROM logins WHERE hash = $1 AND user_id <> $2")
             .bind(&login.hash.0[..])
             .bind(&*login.user)
             .execute(&mut *tx)
             .await?;
         sqlx::query(
-            "INSERT INTO logins (hash, \"user\", expires_at, sealed) VALUES ($1, $2, $3, $4)
+            "INSERT INTO logins (hash, user_id, expires_at, sealed) VALUES ($1, $2, $3, $4)
              ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at, sealed = excluded.sealed",
         )
         .bind(&login.hash.0[..])
@@ -72,8 +77,39 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
-        events.push(Event::User(Arc::new(User { id: login.user.clone(), suspended: false })));
+        events.push(known(login));
         Ok(events)
+    }
+
+    /// Whether nothing about a login is new, give or take a minute of its end.
+    async fn is_adopted(&self, login: &NewAdopted) -> Result<bool, StoreError> {
+        let ends = super::seconds(login.expires_at);
+        let kept: Option<i64> = sqlx::query_scalar(
+            "SELECT 1 FROM logins JOIN users ON users.id = logins.user_id
+             WHERE hash = $1 AND user_id = $2 AND sealed IS NOT NULL AND suspended = 0
+             AND coalesce(name, '') = $3 AND logins.expires_at BETWEEN $4 AND $5",
+        )
+        .bind(&login.hash.0[..])
+        .bind(&*login.user)
+        .bind(login.name.as_deref().unwrap_or_default())
+        .bind(ends.saturating_sub(60))
+        .bind(ends)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(kept.is_some())
+    }
+
+    /// Offers something sealed under this gateway's key, and gives what the first gateway on this state offered: whoever
+    /// cannot open it has another key. `None` where no other gateway shares the state.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn agree_on_seal(&self, mine: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        if matches!(self.lock, Lock::File) {
+            return Ok(None);
+        }
+        sqlx::query("UPDATE meta SET seal_check = $1 WHERE seal_check IS NULL").bind(mine).execute(&self.pool).await?;
+        Ok(sqlx::query_scalar("SELECT seal_check FROM meta").fetch_one(&self.pool).await?)
     }
 
     /// Every login that was taken over and has not expired.
@@ -103,4 +139,8 @@ impl Store {
         .await?;
         Ok(row.and_then(|(bytes, sealed)| Some(Adopted { hash: hash(bytes)?, sealed })))
     }
+}
+
+fn known(login: &NewAdopted) -> Event {
+    Event::User(Arc::new(User { id: login.user.clone(), suspended: false }))
 }

@@ -43,9 +43,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn audit(&self, entry: &Audit<'_>) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_unlisted().await?;
         let id: i64 = sqlx::query_scalar(
-            "INSERT INTO audit (event, user, host, peer, detail) VALUES (?, ?, ?, ?, ?) RETURNING id",
+            "INSERT INTO audit (event, user_id, host, peer, detail) VALUES ($1, $2, $3, $4, $5) RETURNING id",
         )
         .bind(entry.event)
         .bind(entry.user.map(cut))
@@ -54,7 +54,7 @@ impl Store {
         .bind(cut(entry.detail))
         .fetch_one(&mut *tx)
         .await?;
-        sqlx::query("DELETE FROM audit WHERE id <= ?").bind(id - KEPT).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM audit WHERE id <= $1").bind(id - KEPT).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -66,8 +66,8 @@ impl Store {
     pub async fn audit_rows(&self, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
         type Columns = (i64, i64, String, Option<String>, Option<String>, Option<String>, String);
         let rows: Vec<Columns> =
-            sqlx::query_as("SELECT id, at, event, user, host, peer, detail FROM audit ORDER BY id DESC LIMIT ?")
-                .bind(limit)
+            sqlx::query_as("SELECT id, at, event, user_id, host, peer, detail FROM audit ORDER BY id DESC LIMIT $1")
+                .bind(i64::from(limit))
                 .fetch_all(&self.pool)
                 .await?;
         Ok(rows

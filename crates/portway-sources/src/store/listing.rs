@@ -7,22 +7,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use portway_core::snapshot::{Event, HostSession, Listing, OwnState, Token};
-use portway_core::workspace::{PortPolicy, PortTable, State, User, Workspace};
+use portway_core::workspace::{PortPolicy, PortTable, State, User, UserId, Workspace};
+use sqlx::AnyConnection;
 
 use super::{STORE_SOURCE, Store, StoreError, Transaction, hash, logins, timestamp, tokens};
 
 /// `key, id, owner, address, running, generation`
-pub(super) type WorkspaceColumns = (String, String, Option<String>, String, bool, String);
+pub(super) type WorkspaceColumns = (String, String, Option<String>, String, i64, String);
 pub(super) const WORKSPACE_COLUMNS_BY_KEY: &str =
-    "SELECT key, id, owner, address, running, generation FROM workspaces WHERE key = ?";
+    "SELECT key, id, owner, address, running, generation FROM workspaces WHERE key = $1";
 
-/// `workspace, port, level, profile, scheme, cors, users joined by commas`; user names have no comma.
-type PortColumns = (String, i64, String, Option<String>, Option<String>, Option<String>, Option<String>);
-/// Of one workspace, or of all where it is NULL.
-const PORTS: &str = "SELECT workspace, port, level, profile, scheme, cors,
-     (SELECT group_concat(user) FROM shares
-      WHERE shares.workspace = ports.workspace AND shares.port = ports.port)
- FROM ports WHERE ?1 IS NULL OR workspace = ?1";
+/// `workspace, port, level, profile, scheme, cors`
+type PortColumns = (String, i64, String, Option<String>, Option<String>, Option<String>);
+/// `workspace, port, user_id`
+type ShareColumns = (String, i64, String);
 
 impl Store {
     /// Everything that is true now, from one moment of the database. Expired rows are left out.
@@ -30,23 +28,26 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn listing(&self) -> Result<Listing, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.look().await?;
         let workspaces = workspaces(&mut tx).await?;
-        let ports = sqlx::query_as(PORTS).bind(None::<&str>).fetch_all(&mut *tx).await?;
-        let users: Vec<(String, bool)> = sqlx::query_as("SELECT id, suspended FROM users").fetch_all(&mut *tx).await?;
+        let ports = tables(&mut tx, None).await?;
+        let users: Vec<(String, i64)> = sqlx::query_as("SELECT id, suspended FROM users").fetch_all(&mut *tx).await?;
         let sessions: Vec<(Vec<u8>, String, String, i64)> =
-            sqlx::query_as("SELECT hash, user, host, expires_at FROM sessions WHERE expires_at > unixepoch()")
+            sqlx::query_as("SELECT hash, user_id, host, expires_at FROM sessions WHERE expires_at > unixepoch()")
                 .fetch_all(&mut *tx)
                 .await?;
-        let tokens: Vec<(Vec<u8>, String, String, u16, i64)> = sqlx::query_as(
-            "SELECT hash, user, workspace, port, expires_at FROM tokens
+        let tokens: Vec<(Vec<u8>, String, String, i64, i64)> = sqlx::query_as(
+            "SELECT hash, user_id, workspace, port, expires_at FROM tokens
              WHERE expires_at > unixepoch()",
         )
         .fetch_all(&mut *tx)
         .await?;
         tx.commit().await?;
 
-        let users = users.into_iter().map(|(id, suspended)| Arc::new(User { id: id.into(), suspended })).collect();
+        let users = users
+            .into_iter()
+            .map(|(id, suspended)| Arc::new(User { id: id.into(), suspended: suspended != 0 }))
+            .collect();
         let sessions = sessions
             .into_iter()
             .filter_map(|(bytes, user, host, expires_at)| {
@@ -65,16 +66,12 @@ impl Store {
                     hash: hash(bytes)?,
                     user: user.into(),
                     workspace: workspace.into(),
-                    port,
+                    port: u16::try_from(port).ok()?,
                     expires_at: timestamp(expires_at),
                 }))
             })
             .collect();
-        Ok(Listing {
-            source: STORE_SOURCE.into(),
-            workspaces,
-            own: Some(OwnState { ports: tables(ports), users, sessions, tokens }),
-        })
+        Ok(Listing { source: STORE_SOURCE.into(), workspaces, own: Some(OwnState { ports, users, sessions, tokens }) })
     }
 
     /// Every workspace of this store, by id.
@@ -82,7 +79,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn workspaces(&self) -> Result<Vec<Arc<Workspace>>, StoreError> {
-        workspaces(&mut self.pool.begin().await?).await
+        workspaces(&mut *self.pool.acquire().await?).await
     }
 
     /// Every configured port, by workspace key.
@@ -121,18 +118,17 @@ impl Store {
     }
 }
 
-async fn workspaces(tx: &mut Transaction) -> Result<Vec<Arc<Workspace>>, StoreError> {
+async fn workspaces(tx: &mut AnyConnection) -> Result<Vec<Arc<Workspace>>, StoreError> {
     let rows: Vec<WorkspaceColumns> =
         sqlx::query_as("SELECT key, id, owner, address, running, generation FROM workspaces ORDER BY key")
-            .fetch_all(&mut **tx)
+            .fetch_all(tx)
             .await?;
     Ok(rows.into_iter().filter_map(workspace_row).collect())
 }
 
 /// Every configured port of one workspace as it is now.
 pub(super) async fn ports_event(tx: &mut Transaction, key: &str) -> Result<Event, StoreError> {
-    let rows = sqlx::query_as(PORTS).bind(Some(key)).fetch_all(&mut **tx).await?;
-    let (key, table) = tables(rows).pop().unwrap_or_else(|| (key.into(), Arc::default()));
+    let (key, table) = tables(tx, Some(key)).await?.pop().unwrap_or_else(|| (key.into(), Arc::default()));
     Ok(Event::Ports { key, table })
 }
 
@@ -146,7 +142,7 @@ pub(super) fn workspace_row(row: WorkspaceColumns) -> Option<Arc<Workspace>> {
         key: key.into(),
         id: id.into(),
         owner: owner.map(Into::into),
-        state: if running { State::Running } else { State::Stopped },
+        state: if running != 0 { State::Running } else { State::Stopped },
         address,
         generation: generation.into(),
         name: None,
@@ -154,10 +150,27 @@ pub(super) fn workspace_row(row: WorkspaceColumns) -> Option<Arc<Workspace>> {
     }))
 }
 
-fn tables(rows: Vec<PortColumns>) -> Vec<(Arc<str>, Arc<PortTable>)> {
+/// Every configured port of one workspace, or of all.
+async fn tables(tx: &mut AnyConnection, key: Option<&str>) -> Result<Vec<(Arc<str>, Arc<PortTable>)>, StoreError> {
+    let ports: Vec<PortColumns> = sqlx::query_as(
+        "SELECT workspace, port, level, profile, scheme, cors FROM ports
+         WHERE CAST($1 AS TEXT) IS NULL OR workspace = $1",
+    )
+    .bind(key)
+    .fetch_all(&mut *tx)
+    .await?;
+    let shares: Vec<ShareColumns> =
+        sqlx::query_as("SELECT workspace, port, user_id FROM shares WHERE CAST($1 AS TEXT) IS NULL OR workspace = $1")
+            .bind(key)
+            .fetch_all(tx)
+            .await?;
+    let mut users: BTreeMap<(String, i64), BTreeSet<UserId>> = BTreeMap::new();
+    for (workspace, port, user) in shares {
+        users.entry((workspace, port)).or_default().insert(user.into());
+    }
     let mut tables: BTreeMap<String, PortTable> = BTreeMap::new();
-    for (key, port, level, profile, scheme, cors, users) in rows {
-        let users: BTreeSet<_> = users.iter().flat_map(|users| users.split(',')).map(Into::into).collect();
+    for (key, number, level, profile, scheme, cors) in ports {
+        let users = users.remove(&(key.clone(), number)).unwrap_or_default();
         let policy = || {
             Some(PortPolicy {
                 level: level.parse().ok()?,
@@ -167,14 +180,14 @@ fn tables(rows: Vec<PortColumns>) -> Vec<(Arc<str>, Arc<PortTable>)> {
                 cors: cors.as_deref().map(str::parse).transpose().ok()?,
             })
         };
-        match (u16::try_from(port), policy()) {
-            (Ok(port), Some(policy)) => {
+        match u16::try_from(number).ok().zip(policy()) {
+            Some((port, policy)) => {
                 tables.entry(key).or_default().insert(port, policy);
             }
-            _ => {
-                tracing::error!(workspace = %key, port, "the stored port policy cannot be read; it is left out")
+            None => {
+                tracing::error!(workspace = %key, port = number, "the stored port policy cannot be read; it is left out")
             }
         }
     }
-    tables.into_iter().map(|(key, table)| (key.into(), Arc::new(table))).collect()
+    Ok(tables.into_iter().map(|(key, table)| (key.into(), Arc::new(table))).collect())
 }

@@ -26,9 +26,9 @@ impl Store {
     /// [`StoreError::NotFound`] without such a user, [`StoreError::LoginOver`] when suspended, [`StoreError::Database`].
     pub async fn add_login_link(&self, user: &str, link: &SecretHash, lifetime_s: u64) -> Result<(), StoreError> {
         let id = user_id(user)?;
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_unlisted().await?;
         require_active(&mut tx, &id).await?;
-        sqlx::query("INSERT INTO login_links (hash, user, expires_at) VALUES (?, ?, unixepoch() + ?)")
+        sqlx::query("INSERT INTO login_links (hash, user_id, expires_at) VALUES ($1, $2, unixepoch() + $3)")
             .bind(&link.0[..])
             .bind(&*id)
             .bind(seconds(lifetime_s))
@@ -44,7 +44,7 @@ impl Store {
     /// [`StoreError::Database`].
     pub async fn peek_login_link(&self, link: &SecretHash) -> Result<Option<UserId>, StoreError> {
         let user: Option<String> =
-            sqlx::query_scalar("SELECT user FROM login_links WHERE hash = ? AND expires_at > unixepoch()")
+            sqlx::query_scalar("SELECT user_id FROM login_links WHERE hash = $1 AND expires_at > unixepoch()")
                 .bind(&link.0[..])
                 .fetch_optional(&self.pool)
                 .await?;
@@ -56,11 +56,14 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn take_login_link(&self, link: &SecretHash) -> Result<Option<UserId>, StoreError> {
-        let user: Option<String> =
-            sqlx::query_scalar("DELETE FROM login_links WHERE hash = ? AND expires_at > unixepoch() RETURNING user")
-                .bind(&link.0[..])
-                .fetch_optional(&self.pool)
-                .await?;
+        let mut tx = self.begin_unlisted().await?;
+        let user: Option<String> = sqlx::query_scalar(
+            "DELETE FROM login_links WHERE hash = $1 AND expires_at > unixepoch() RETURNING user_id",
+        )
+        .bind(&link.0[..])
+        .fetch_optional(&mut *tx)
+        .await?;
+        tx.commit().await?;
         Ok(user.map(UserId::from))
     }
 
@@ -70,9 +73,9 @@ impl Store {
     /// [`StoreError::NotFound`] without such a user, [`StoreError::LoginOver`] when suspended, [`StoreError::Database`].
     pub async fn add_login(&self, login: &SecretHash, user: &str, lifetime_s: u64) -> Result<(), StoreError> {
         let id = user_id(user)?;
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_unlisted().await?;
         require_active(&mut tx, &id).await?;
-        sqlx::query("INSERT INTO logins (hash, user, expires_at) VALUES (?, ?, unixepoch() + ?)")
+        sqlx::query("INSERT INTO logins (hash, user_id, expires_at) VALUES ($1, $2, unixepoch() + $3)")
             .bind(&login.0[..])
             .bind(&*id)
             .bind(seconds(lifetime_s))
@@ -88,7 +91,7 @@ impl Store {
     /// [`StoreError::Database`].
     pub async fn login(&self, login: &SecretHash) -> Result<Option<LoginRow>, StoreError> {
         let row: Option<(String, i64)> =
-            sqlx::query_as("SELECT user, expires_at FROM logins WHERE hash = ? AND expires_at > unixepoch()")
+            sqlx::query_as("SELECT user_id, expires_at FROM logins WHERE hash = $1 AND expires_at > unixepoch()")
                 .bind(&login.0[..])
                 .fetch_optional(&self.pool)
                 .await?;
@@ -101,7 +104,7 @@ impl Store {
     /// [`StoreError::Database`].
     pub async fn hosts_of_login(&self, login: &SecretHash) -> Result<BTreeSet<String>, StoreError> {
         let hosts: Vec<String> =
-            sqlx::query_scalar("SELECT host FROM sessions WHERE login = ? AND expires_at > unixepoch()")
+            sqlx::query_scalar("SELECT host FROM sessions WHERE login = $1 AND expires_at > unixepoch()")
                 .bind(&login.0[..])
                 .fetch_all(&self.pool)
                 .await?;
@@ -114,7 +117,7 @@ impl Store {
     /// [`StoreError::Database`].
     pub async fn login_of_session(&self, session: &SecretHash) -> Result<Option<SecretHash>, StoreError> {
         let login: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT login FROM sessions WHERE hash = ? AND expires_at > unixepoch()")
+            sqlx::query_scalar("SELECT login FROM sessions WHERE hash = $1 AND expires_at > unixepoch()")
                 .bind(&session.0[..])
                 .fetch_optional(&self.pool)
                 .await?;
@@ -127,11 +130,11 @@ impl Store {
     /// [`StoreError::Database`].
     pub async fn end_login(&self, login: &SecretHash) -> Result<Vec<Event>, StoreError> {
         let mut tx = self.begin().await?;
-        let sessions = sqlx::query_scalar("SELECT hash FROM sessions WHERE login = ?")
+        let sessions = sqlx::query_scalar("SELECT hash FROM sessions WHERE login = $1")
             .bind(&login.0[..])
             .fetch_all(&mut *tx)
             .await?;
-        sqlx::query("DELETE FROM logins WHERE hash = ?").bind(&login.0[..]).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM logins WHERE hash = $1").bind(&login.0[..]).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(gone(sessions))
     }
@@ -153,7 +156,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn end_session(&self, session: &SecretHash) -> Result<Vec<Event>, StoreError> {
-        sqlx::query("DELETE FROM sessions WHERE hash = ?").bind(&session.0[..]).execute(&self.pool).await?;
+        let mut tx = self.begin().await?;
+        sqlx::query("DELETE FROM sessions WHERE hash = $1").bind(&session.0[..]).execute(&mut *tx).await?;
+        tx.commit().await?;
         Ok(vec![Event::SessionGone(*session)])
     }
 }
@@ -166,24 +171,24 @@ pub(super) fn gone(sessions: Vec<Vec<u8>>) -> Vec<Event> {
 /// The events that end a person's sessions; the rows are still there.
 pub(super) async fn sessions_of(tx: &mut Transaction, user: &str) -> Result<Vec<Event>, StoreError> {
     let sessions =
-        sqlx::query_scalar("SELECT hash FROM sessions WHERE user = ?").bind(user).fetch_all(&mut **tx).await?;
+        sqlx::query_scalar("SELECT hash FROM sessions WHERE user_id = $1").bind(user).fetch_all(&mut **tx).await?;
     Ok(gone(sessions))
 }
 
 /// Deletes a person's logins and links; sessions and tickets go with the logins.
 pub(super) async fn drop_logins_of(tx: &mut Transaction, user: &str) -> Result<Vec<Event>, StoreError> {
     let events = sessions_of(tx, user).await?;
-    sqlx::query("DELETE FROM logins WHERE user = ?").bind(user).execute(&mut **tx).await?;
-    sqlx::query("DELETE FROM login_links WHERE user = ?").bind(user).execute(&mut **tx).await?;
+    sqlx::query("DELETE FROM logins WHERE user_id = $1").bind(user).execute(&mut **tx).await?;
+    sqlx::query("DELETE FROM login_links WHERE user_id = $1").bind(user).execute(&mut **tx).await?;
     Ok(events)
 }
 
 async fn require_active(tx: &mut Transaction, user: &str) -> Result<(), StoreError> {
-    let suspended: Option<bool> =
-        sqlx::query_scalar("SELECT suspended FROM users WHERE id = ?").bind(user).fetch_optional(&mut **tx).await?;
+    let suspended: Option<i64> =
+        sqlx::query_scalar("SELECT suspended FROM users WHERE id = $1").bind(user).fetch_optional(&mut **tx).await?;
     match suspended {
         None => Err(no_user(user)),
-        Some(true) => Err(StoreError::LoginOver),
-        Some(false) => Ok(()),
+        Some(0) => Ok(()),
+        Some(_) => Err(StoreError::LoginOver),
     }
 }

@@ -27,7 +27,7 @@ impl Store {
         let mut tx = self.begin().await?;
         declare(&mut tx, &key, number).await?;
         if let Some(profile) = change.profile {
-            sqlx::query("UPDATE ports SET profile = ? WHERE workspace = ? AND port = ?")
+            sqlx::query("UPDATE ports SET profile = $1 WHERE workspace = $2 AND port = $3")
                 .bind(profile.map(Profile::as_str))
                 .bind(&key)
                 .bind(number)
@@ -35,7 +35,7 @@ impl Store {
                 .await?;
         }
         if let Some(cors) = change.cors {
-            sqlx::query("UPDATE ports SET cors = ? WHERE workspace = ? AND port = ?")
+            sqlx::query("UPDATE ports SET cors = $1 WHERE workspace = $2 AND port = $3")
                 .bind(cors.map(Cors::as_str))
                 .bind(&key)
                 .bind(number)
@@ -43,7 +43,7 @@ impl Store {
                 .await?;
         }
         if let Some(scheme) = change.scheme {
-            sqlx::query("UPDATE ports SET scheme = ? WHERE workspace = ? AND port = ?")
+            sqlx::query("UPDATE ports SET scheme = $1 WHERE workspace = $2 AND port = $3")
                 .bind(scheme.map(Scheme::as_str))
                 .bind(&key)
                 .bind(number)
@@ -60,7 +60,7 @@ impl Store {
     pub async fn remove_port(&self, workspace: &str, number: u16) -> Result<Vec<Event>, StoreError> {
         let key = key(workspace);
         let mut tx = self.begin().await?;
-        let removed = sqlx::query("DELETE FROM ports WHERE workspace = ? AND port = ?")
+        let removed = sqlx::query("DELETE FROM ports WHERE workspace = $1 AND port = $2")
             .bind(&key)
             .bind(i64::from(number))
             .execute(&mut *tx)
@@ -93,7 +93,7 @@ impl Store {
         for user in add_users {
             let user = user_id(user)?;
             require_user(&mut tx, &user).await?;
-            sqlx::query("INSERT INTO shares (workspace, port, user) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+            sqlx::query("INSERT INTO shares (workspace, port, user_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
                 .bind(&key)
                 .bind(number)
                 .bind(&*user)
@@ -101,7 +101,7 @@ impl Store {
                 .await?;
         }
         for user in remove_users {
-            sqlx::query("DELETE FROM shares WHERE workspace = ? AND port = ? AND user = ?")
+            sqlx::query("DELETE FROM shares WHERE workspace = $1 AND port = $2 AND user_id = $3")
                 .bind(&key)
                 .bind(number)
                 .bind(user.to_ascii_lowercase())
@@ -123,7 +123,7 @@ impl Store {
         }
         sqlx::query(
             "DELETE FROM ports
-             WHERE workspace = ? AND port = ? AND profile IS NULL AND scheme IS NULL
+             WHERE workspace = $1 AND port = $2 AND profile IS NULL AND scheme IS NULL
              AND cors IS NULL",
         )
         .bind(&key)
@@ -135,7 +135,7 @@ impl Store {
 }
 
 async fn declare(tx: &mut Transaction, key: &str, number: i64) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO ports (workspace, port) VALUES (?, ?) ON CONFLICT DO NOTHING")
+    sqlx::query("INSERT INTO ports (workspace, port) VALUES ($1, $2) ON CONFLICT DO NOTHING")
         .bind(key)
         .bind(number)
         .execute(&mut **tx)
@@ -145,14 +145,14 @@ async fn declare(tx: &mut Transaction, key: &str, number: i64) -> Result<(), Sto
 
 /// Sets the level of a configured port; whether there was one.
 async fn set_level(tx: &mut Transaction, key: &str, number: i64, level: Level) -> Result<bool, StoreError> {
-    let set = sqlx::query("UPDATE ports SET level = ? WHERE workspace = ? AND port = ?")
+    let set = sqlx::query("UPDATE ports SET level = $1 WHERE workspace = $2 AND port = $3")
         .bind(level.as_str())
         .bind(key)
         .bind(number)
         .execute(&mut **tx)
         .await?;
     if level == Level::Owner {
-        sqlx::query("DELETE FROM shares WHERE workspace = ? AND port = ?")
+        sqlx::query("DELETE FROM shares WHERE workspace = $1 AND port = $2")
             .bind(key)
             .bind(number)
             .execute(&mut **tx)

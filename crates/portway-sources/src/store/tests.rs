@@ -1,14 +1,41 @@
-//! The store against a real file: each test has its own folder. `Stage` publishes what mutators return and holds it
-//! against a fresh listing, so that every test is also a test of the events.
+//! The store against the real thing: each test has a folder of its own, or a schema of its own. `Stage` publishes what
+//! mutators return and holds it against a fresh listing, so that every test is also a test of the events.
+
+use std::sync::Arc;
 
 use portway_core::secret::Secret;
 use portway_core::snapshot::{Event, Snapshot};
 use portway_core::ticket::Ticket;
-use portway_testkit::TempDir;
+use portway_testkit::{Postgres, TempDir};
 
+use super::opening::{FILE_NAME, SharedPlace, StorePlace};
 use super::*;
 use crate::publisher::Publisher;
 use crate::store::workspaces::NewWorkspace;
+
+/// Each case on SQLite, and all of them on one PostgreSQL.
+macro_rules! on_both {
+    ($($case:ident),* $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    super::$case($crate::store::tests::Stage::new().await).await;
+                }
+            )*
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn on_postgres() {
+            let postgres = std::sync::Arc::new(portway_testkit::Postgres::start());
+            $(
+                println!("{}", stringify!($case));
+                $case($crate::store::tests::Stage::shared(&postgres).await).await;
+            )*
+        }
+    };
+}
+pub(crate) use on_both;
 
 mod opening;
 mod people;
@@ -17,9 +44,12 @@ mod tickets;
 mod world;
 
 pub(crate) struct Stage {
-    pub(crate) folder: TempDir,
     pub(crate) store: Store,
     pub(crate) publisher: Publisher,
+    place: StorePlace,
+    // Both outlive the store.
+    pub(crate) folder: TempDir,
+    postgres: Option<Arc<Postgres>>,
 }
 
 impl Store {
@@ -32,19 +62,35 @@ impl Store {
 impl Stage {
     pub(crate) async fn new() -> Self {
         let folder = TempDir::new();
-        let store = Store::open(folder.path()).await.unwrap();
-        Self { folder, store, publisher: Publisher::new() }
+        let place = StorePlace::Folder(folder.path().to_owned());
+        Self { store: place.open().await.unwrap(), publisher: Publisher::new(), place, folder, postgres: None }
     }
 
-    /// With users `alice` and `bob`, and alice's workspace `Box`.
-    async fn peopled() -> Self {
-        let stage = Self::new().await;
+    /// In a schema of its own.
+    pub(crate) async fn shared(postgres: &Arc<Postgres>) -> Self {
+        let schema = format!("portway_{}", random_text::<8>().unwrap());
+        let place = StorePlace::Shared(SharedPlace { url: postgres.url(), schema, connections: 5 });
+        let store = place.open().await.unwrap();
+        let (publisher, folder, postgres) = (Publisher::new(), TempDir::new(), Some(postgres.clone()));
+        Self { store, publisher, place, folder, postgres }
+    }
+
+    /// The same state as another process has it.
+    pub(crate) async fn another(&self) -> Store {
+        self.place.open().await.unwrap()
+    }
+
+    pub(crate) fn is_shared(&self) -> bool {
+        self.postgres.is_some()
+    }
+
+    /// Users `alice` and `bob`, and alice's workspace `Box`.
+    async fn people(&self) {
         for user in ["alice", "bob"] {
-            stage.see(stage.store.add_user(user).await.unwrap()).await;
+            self.see(self.store.add_user(user).await.unwrap()).await;
         }
         let new = NewWorkspace { id: "Box".into(), owner: Some("alice".into()), address: "10.0.0.1".parse().unwrap() };
-        stage.see(stage.store.add_workspace(&new).await.unwrap()).await;
-        stage
+        self.see(self.store.add_workspace(&new).await.unwrap()).await;
     }
 
     /// Publishes events; the world is then what a fresh listing says.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use portway_core::secret::{Secret, SecretHash};
 use portway_core::snapshot::{Event, HostSession};
 use portway_core::ticket::{self, Ticket, TicketError};
-use portway_core::workspace::UserId;
+use portway_core::workspace::{User, UserId};
 
 use super::logins::gone;
 use super::users::user_id;
@@ -47,7 +47,7 @@ impl Changes for TicketFailure {
 }
 
 /// `tickets` columns with the database's time.
-type TicketRow = (String, Vec<u8>, String, Vec<u8>, String, i64, bool, Option<Vec<u8>>, i64);
+type TicketRow = (String, Vec<u8>, String, Vec<u8>, String, i64, i64, Option<Vec<u8>>, i64);
 
 impl Store {
     /// Keeps a ticket for [`ticket::LIFETIME`] seconds by the database's clock; its own `expires_at` is not read.
@@ -55,10 +55,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::LoginOver`] unless its login is alive and its user's, [`StoreError::Database`].
     pub async fn add_ticket(&self, hash: &SecretHash, ticket: &Ticket) -> Result<(), StoreError> {
+        let mut tx = self.begin_unlisted().await?;
         let added = sqlx::query(
-            "INSERT INTO tickets (hash, host, challenge, user, login, return_to, expires_at)
-             SELECT ?, ?, ?, user, hash, ?, unixepoch() + ?
-             FROM logins WHERE hash = ? AND user = ? AND expires_at > unixepoch()",
+            "INSERT INTO tickets (hash, host, challenge, user_id, login, return_to, expires_at)
+             SELECT $1, $2, $3, user_id, hash, $4, unixepoch() + $5
+             FROM logins WHERE hash = $6 AND user_id = $7 AND expires_at > unixepoch()",
         )
         .bind(&hash.0[..])
         .bind(&ticket.host)
@@ -67,8 +68,9 @@ impl Store {
         .bind(seconds(ticket::LIFETIME))
         .bind(&ticket.login.0[..])
         .bind(&*ticket.user)
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         if added.rows_affected() == 0 { Err(StoreError::LoginOver) } else { Ok(()) }
     }
 
@@ -88,8 +90,8 @@ impl Store {
     ) -> Result<Result<Redeemed, TicketFailure>, StoreError> {
         let mut tx = self.begin().await?;
         let row: Option<TicketRow> = sqlx::query_as(
-            "SELECT host, challenge, user, login, return_to, expires_at, used, session, unixepoch()
-             FROM tickets WHERE hash = ?",
+            "SELECT host, challenge, user_id, login, return_to, expires_at, used, session, unixepoch()
+             FROM tickets WHERE hash = $1",
         )
         .bind(&ticket.0[..])
         .fetch_optional(&mut *tx)
@@ -99,12 +101,12 @@ impl Store {
             return refused(TicketError::Unknown, Vec::new(), None);
         };
         let user = UserId::from(user);
-        if used {
+        if used != 0 {
             let events = end_made(&mut tx, made).await?;
             tx.commit().await?;
             return refused(TicketError::Unknown, events, Some(user));
         }
-        sqlx::query("UPDATE tickets SET used = 1 WHERE hash = ?").bind(&ticket.0[..]).execute(&mut *tx).await?;
+        sqlx::query("UPDATE tickets SET used = 1 WHERE hash = $1").bind(&ticket.0[..]).execute(&mut *tx).await?;
         let (Some(challenge), Some(login)) = (hash(challenge), hash(login)) else {
             return refused(TicketError::Unknown, Vec::new(), Some(user));
         };
@@ -122,7 +124,9 @@ impl Store {
             // The login ended while the visitor was on the way.
             return refused(TicketError::Unknown, Vec::new(), Some(found.user));
         };
-        let events = vec![Event::Session(session.clone())];
+        // Another gateway may have made the login a moment ago, and its user with it.
+        let user = Arc::new(User { id: found.user.clone(), suspended: false });
+        let events = vec![Event::User(user), Event::Session(session.clone())];
         Ok(Ok(Redeemed { user: found.user, return_to: found.return_to, session, events }))
     }
 
@@ -132,9 +136,9 @@ impl Store {
     /// [`StoreError::NotFound`] without such a user, [`StoreError::Invalid`], [`StoreError::Database`].
     pub async fn add_consent(&self, user: &str, workspace: &str, number: u16) -> Result<(), StoreError> {
         let (id, number) = (user_id(user)?, port(number)?);
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_unlisted().await?;
         super::users::require_user(&mut tx, &id).await?;
-        sqlx::query("INSERT INTO consents (user, workspace, port) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+        sqlx::query("INSERT INTO consents (user_id, workspace, port) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
             .bind(&*id)
             .bind(key(workspace))
             .bind(number)
@@ -150,7 +154,7 @@ impl Store {
     /// [`StoreError::Database`].
     pub async fn has_consent(&self, user: &str, workspace: &str, number: u16) -> Result<bool, StoreError> {
         let found: Option<i64> =
-            sqlx::query_scalar("SELECT 1 FROM consents WHERE user = ? AND workspace = ? AND port = ?")
+            sqlx::query_scalar("SELECT 1 FROM consents WHERE user_id = $1 AND workspace = $2 AND port = $3")
                 .bind(user)
                 .bind(key(workspace))
                 .bind(i64::from(number))
@@ -169,9 +173,10 @@ async fn make_session(
     lifetime_s: u64,
 ) -> Result<Option<Arc<HostSession>>, StoreError> {
     let expires_at: Option<i64> = sqlx::query_scalar(
-        "INSERT INTO sessions (hash, user, login, host, expires_at)
-         SELECT ?, user, hash, ?, min(unixepoch() + ?, expires_at)
-         FROM logins WHERE hash = ? AND user = ? AND expires_at > unixepoch()
+        "INSERT INTO sessions (hash, user_id, login, host, expires_at)
+         SELECT $1, user_id, hash, $2, CASE WHEN unixepoch() + $3 < expires_at THEN unixepoch() + $3 ELSE expires_at END
+         FROM logins WHERE hash = $4 AND user_id = $5 AND expires_at > unixepoch()
+         AND NOT EXISTS (SELECT 1 FROM users WHERE id = $5 AND suspended = 1)
          RETURNING expires_at",
     )
     .bind(&session.0[..])
@@ -184,7 +189,7 @@ async fn make_session(
     let Some(expires_at) = expires_at else {
         return Ok(None);
     };
-    sqlx::query("UPDATE tickets SET session = ? WHERE hash = ?")
+    sqlx::query("UPDATE tickets SET session = $1 WHERE hash = $2")
         .bind(&session.0[..])
         .bind(&ticket.0[..])
         .execute(&mut **tx)
@@ -199,7 +204,7 @@ async fn make_session(
 
 /// Ends the session that the first use of a ticket made, if it made one that still lives.
 async fn end_made(tx: &mut Transaction, session: Option<Vec<u8>>) -> Result<Vec<Event>, StoreError> {
-    let ended = sqlx::query_scalar("DELETE FROM sessions WHERE hash = ? RETURNING hash")
+    let ended = sqlx::query_scalar("DELETE FROM sessions WHERE hash = $1 RETURNING hash")
         .bind(session)
         .fetch_all(&mut **tx)
         .await?;

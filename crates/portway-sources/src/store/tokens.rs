@@ -32,7 +32,7 @@ pub struct TokenRow {
     pub last_used: Option<Timestamp>,
 }
 
-type Columns = (String, String, String, u16, Option<String>, i64, i64, Option<i64>);
+type Columns = (String, String, String, i64, Option<String>, i64, i64, Option<i64>);
 
 impl Store {
     /// Keeps a token for `lifetime_s` seconds, 1 to [`TOKEN_LIFETIME_MAX`].
@@ -61,9 +61,9 @@ impl Store {
         let mut tx = self.begin().await?;
         require_user(&mut tx, &user).await?;
         let row: Columns = sqlx::query_as(
-            "INSERT INTO tokens (id, hash, user, workspace, port, label, expires_at)
-             VALUES (?, ?, ?, ?, ?, ?, unixepoch() + ?)
-             RETURNING id, user, workspace, port, label, created_at, expires_at, last_used",
+            "INSERT INTO tokens (id, hash, user_id, workspace, port, label, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6, unixepoch() + $7)
+             RETURNING id, user_id, workspace, port, label, created_at, expires_at, last_used",
         )
         .bind(random_text::<6>()?)
         .bind(&token.0[..])
@@ -92,9 +92,9 @@ impl Store {
     /// [`StoreError::Database`].
     pub async fn tokens(&self, user: Option<&str>) -> Result<Vec<TokenRow>, StoreError> {
         let rows = sqlx::query_as(
-            "SELECT id, user, workspace, port, label, created_at, expires_at, last_used
-             FROM tokens WHERE expires_at > unixepoch() AND user = ifnull(?, user)
-             ORDER BY user, created_at, id",
+            "SELECT id, user_id, workspace, port, label, created_at, expires_at, last_used
+             FROM tokens WHERE expires_at > unixepoch() AND user_id = coalesce($1, user_id)
+             ORDER BY user_id, created_at, id",
         )
         .bind(user.map(str::to_ascii_lowercase))
         .fetch_all(&self.pool)
@@ -107,8 +107,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`], [`StoreError::Database`].
     pub async fn remove_token(&self, id: &str) -> Result<Vec<Event>, StoreError> {
+        let mut tx = self.begin().await?;
         let removed: Vec<Vec<u8>> =
-            sqlx::query_scalar("DELETE FROM tokens WHERE id = ? RETURNING hash").bind(id).fetch_all(&self.pool).await?;
+            sqlx::query_scalar("DELETE FROM tokens WHERE id = $1 RETURNING hash").bind(id).fetch_all(&mut *tx).await?;
+        tx.commit().await?;
         if removed.is_empty() {
             return Err(StoreError::NotFound { what: "token", name: id.to_owned() });
         }
@@ -122,7 +124,7 @@ impl Store {
     pub async fn touch_token(&self, token: &SecretHash) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE tokens SET last_used = unixepoch()
-             WHERE hash = ? AND ifnull(last_used, 0) <= unixepoch() - 60",
+             WHERE hash = $1 AND coalesce(last_used, 0) <= unixepoch() - 60",
         )
         .bind(&token.0[..])
         .execute(&self.pool)
@@ -137,7 +139,8 @@ fn token_row(row: Columns) -> TokenRow {
         id,
         user: user.into(),
         workspace: workspace.into(),
-        port,
+        // The column's own check has it between 1 and 65535.
+        port: u16::try_from(port).unwrap_or_default(),
         label,
         created_at: timestamp(created_at),
         expires_at: timestamp(expires_at),
@@ -152,13 +155,14 @@ pub(super) fn gone(tokens: Vec<Vec<u8>>) -> Vec<Event> {
 
 /// The events that end a person's tokens; the rows are still there.
 pub(super) async fn of_user(tx: &mut Transaction, user: &str) -> Result<Vec<Event>, StoreError> {
-    let tokens = sqlx::query_scalar("SELECT hash FROM tokens WHERE user = ?").bind(user).fetch_all(&mut **tx).await?;
+    let tokens =
+        sqlx::query_scalar("SELECT hash FROM tokens WHERE user_id = $1").bind(user).fetch_all(&mut **tx).await?;
     Ok(gone(tokens))
 }
 
 /// Deletes a workspace's tokens.
 pub(super) async fn drop_of_workspace(tx: &mut Transaction, key: &str) -> Result<Vec<Event>, StoreError> {
-    let tokens = sqlx::query_scalar("DELETE FROM tokens WHERE workspace = ? RETURNING hash")
+    let tokens = sqlx::query_scalar("DELETE FROM tokens WHERE workspace = $1 RETURNING hash")
         .bind(key)
         .fetch_all(&mut **tx)
         .await?;

@@ -8,7 +8,7 @@ use portway_core::snapshot::Event;
 use portway_core::workspace::{User, UserId};
 
 use super::logins::{drop_logins_of, sessions_of};
-use super::{Store, StoreError, Transaction, listing, timestamp, tokens};
+use super::{Store, StoreError, Transaction, flag, listing, timestamp, tokens};
 
 /// The longest user name, in bytes.
 const NAME_MAX: usize = 64;
@@ -59,7 +59,7 @@ impl Store {
     pub async fn add_user(&self, name: &str) -> Result<Vec<Event>, StoreError> {
         let id = user_id(name)?;
         let mut tx = self.begin().await?;
-        let added = sqlx::query("INSERT INTO users (id) VALUES (?) ON CONFLICT DO NOTHING")
+        let added = sqlx::query("INSERT INTO users (id) VALUES ($1) ON CONFLICT DO NOTHING")
             .bind(&*id)
             .execute(&mut *tx)
             .await?;
@@ -76,8 +76,10 @@ impl Store {
     /// [`StoreError::NotFound`], [`StoreError::Database`].
     pub async fn set_password(&self, name: &str, phc: Option<&str>) -> Result<(), StoreError> {
         let id = user_id(name)?;
+        let mut tx = self.begin_unlisted().await?;
         let set =
-            sqlx::query("UPDATE users SET password = ? WHERE id = ?").bind(phc).bind(&*id).execute(&self.pool).await?;
+            sqlx::query("UPDATE users SET password = $1 WHERE id = $2").bind(phc).bind(&*id).execute(&mut *tx).await?;
+        tx.commit().await?;
         if set.rows_affected() == 0 { Err(no_user(&id)) } else { Ok(()) }
     }
 
@@ -88,8 +90,8 @@ impl Store {
     pub async fn set_suspended(&self, name: &str, suspended: bool) -> Result<Vec<Event>, StoreError> {
         let id = user_id(name)?;
         let mut tx = self.begin().await?;
-        let set = sqlx::query("UPDATE users SET suspended = ? WHERE id = ?")
-            .bind(suspended)
+        let set = sqlx::query("UPDATE users SET suspended = $1 WHERE id = $2")
+            .bind(flag(suspended))
             .bind(&*id)
             .execute(&mut *tx)
             .await?;
@@ -112,21 +114,21 @@ impl Store {
         let id = user_id(name)?;
         let mut tx = self.begin().await?;
         require_user(&mut tx, &id).await?;
-        let workspaces: Vec<String> = sqlx::query_scalar("SELECT id FROM workspaces WHERE owner = ? ORDER BY key")
+        let workspaces: Vec<String> = sqlx::query_scalar("SELECT id FROM workspaces WHERE owner = $1 ORDER BY key")
             .bind(&*id)
             .fetch_all(&mut *tx)
             .await?;
         if !workspaces.is_empty() {
             return Err(StoreError::OwnsWorkspaces { user: id.to_string(), workspaces });
         }
-        let shared: Vec<String> = sqlx::query_scalar("SELECT DISTINCT workspace FROM shares WHERE user = ?")
+        let shared: Vec<String> = sqlx::query_scalar("SELECT DISTINCT workspace FROM shares WHERE user_id = $1")
             .bind(&*id)
             .fetch_all(&mut *tx)
             .await?;
         let mut events = sessions_of(&mut tx, &id).await?;
         events.extend(tokens::of_user(&mut tx, &id).await?);
         // Everything else that names them goes by foreign keys.
-        sqlx::query("DELETE FROM users WHERE id = ?").bind(&*id).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM users WHERE id = $1").bind(&*id).execute(&mut *tx).await?;
         for workspace in shared {
             events.push(listing::ports_event(&mut tx, &workspace).await?);
         }
@@ -143,7 +145,7 @@ impl Store {
         let Ok(id) = user_id(name) else {
             return Ok(None);
         };
-        let row = sqlx::query_as("SELECT id, password, suspended, created_at FROM users WHERE id = ?")
+        let row = sqlx::query_as("SELECT id, password, suspended, created_at FROM users WHERE id = $1")
             .bind(&*id)
             .fetch_optional(&self.pool)
             .await?;
@@ -162,8 +164,8 @@ impl Store {
     }
 }
 
-fn user_row((id, password, suspended, created_at): (String, Option<String>, bool, i64)) -> UserRow {
-    UserRow { id: id.into(), password, suspended, created_at: timestamp(created_at) }
+fn user_row((id, password, suspended, created_at): (String, Option<String>, i64, i64)) -> UserRow {
+    UserRow { id: id.into(), password, suspended: suspended != 0, created_at: timestamp(created_at) }
 }
 
 pub(super) fn no_user(id: &str) -> StoreError {
@@ -172,6 +174,6 @@ pub(super) fn no_user(id: &str) -> StoreError {
 
 pub(super) async fn require_user(tx: &mut Transaction, id: &str) -> Result<(), StoreError> {
     let found: Option<i64> =
-        sqlx::query_scalar("SELECT 1 FROM users WHERE id = ?").bind(id).fetch_optional(&mut **tx).await?;
+        sqlx::query_scalar("SELECT 1 FROM users WHERE id = $1").bind(id).fetch_optional(&mut **tx).await?;
     found.map(|_| ()).ok_or_else(|| no_user(id))
 }

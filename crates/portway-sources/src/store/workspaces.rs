@@ -7,7 +7,7 @@ use portway_core::workspace::{Address, PortTable, State, UserId, Workspace};
 
 use super::listing::{WORKSPACE_COLUMNS_BY_KEY, workspace_row};
 use super::users::require_user;
-use super::{STORE_SOURCE, Store, StoreError, Transaction, key, random_text, tokens};
+use super::{STORE_SOURCE, Store, StoreError, Transaction, flag, key, random_text, tokens};
 
 /// A workspace to add; it begins running.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ impl Store {
             require_user(&mut tx, owner).await?;
         }
         let added = sqlx::query(
-            "INSERT INTO workspaces (key, id, owner, address, generation) VALUES (?, ?, ?, ?, ?)
+            "INSERT INTO workspaces (key, id, owner, address, generation) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT DO NOTHING",
         )
         .bind(key(&new.id))
@@ -75,10 +75,10 @@ impl Store {
         }
         let generation =
             if address == old.address && state == old.state { old.generation.to_string() } else { random_text::<8>()? };
-        sqlx::query("UPDATE workspaces SET owner = ?, address = ?, running = ?, generation = ? WHERE key = ?")
+        sqlx::query("UPDATE workspaces SET owner = $1, address = $2, running = $3, generation = $4 WHERE key = $5")
             .bind(owner.as_deref())
             .bind(address.to_string())
-            .bind(state == State::Running)
+            .bind(flag(state == State::Running))
             .bind(generation)
             .bind(&*old.key)
             .execute(&mut *tx)
@@ -96,11 +96,11 @@ impl Store {
     pub async fn remove_workspace(&self, id: &str) -> Result<Vec<Event>, StoreError> {
         let key: Arc<str> = key(id).into();
         let mut tx = self.begin().await?;
-        let removed = sqlx::query("DELETE FROM workspaces WHERE key = ?").bind(&*key).execute(&mut *tx).await?;
+        let removed = sqlx::query("DELETE FROM workspaces WHERE key = $1").bind(&*key).execute(&mut *tx).await?;
         if removed.rows_affected() == 0 {
             return Err(no_workspace(id));
         }
-        sqlx::query("DELETE FROM ports WHERE workspace = ?").bind(&*key).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM ports WHERE workspace = $1").bind(&*key).execute(&mut *tx).await?;
         forget_consents(&mut tx, &key).await?;
         let mut events = tokens::drop_of_workspace(&mut tx, &key).await?;
         tx.commit().await?;
@@ -125,7 +125,7 @@ async fn find(tx: &mut Transaction, id: &str) -> Result<Arc<Workspace>, StoreErr
 }
 
 async fn forget_consents(tx: &mut Transaction, key: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM consents WHERE workspace = ?").bind(key).execute(&mut **tx).await?;
+    sqlx::query("DELETE FROM consents WHERE workspace = $1").bind(key).execute(&mut **tx).await?;
     Ok(())
 }
 

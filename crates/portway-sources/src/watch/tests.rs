@@ -8,8 +8,14 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::file::tests::names;
-use crate::store::tests::{Stage, secret};
+use crate::store::tests::{Stage, on_both, secret};
 use crate::store::workspaces::NewWorkspace;
+
+on_both! {
+    another_process_change_is_seen_within_a_second,
+    a_session_ended_by_another_process_is_told_as_gone,
+    who_asks_sees_what_another_process_made_before,
+}
 
 /// What was logged.
 #[derive(Clone, Default)]
@@ -38,7 +44,9 @@ fn text(log: &Log) -> String {
 }
 
 fn watch(stage: &Stage) -> JoinHandle<()> {
-    tokio::spawn(watch_store(stage.store.clone(), stage.publisher.clone(), pending()))
+    let (_, asked) = CatchUp::new();
+    let (store, publisher) = (stage.store.clone(), stage.publisher.clone());
+    tokio::spawn(watch_store(store, publisher, asked, Freshness::default(), pending()))
 }
 
 fn holder(publisher: &Publisher, key: &str) -> Option<String> {
@@ -49,10 +57,8 @@ fn new(id: &str) -> NewWorkspace {
     NewWorkspace { id: id.into(), owner: None, address: Address::Loopback }
 }
 
-#[tokio::test]
-async fn another_process_change_is_seen_within_a_second() {
-    let stage = Stage::new().await;
-    let other = Store::open(stage.folder.path()).await.unwrap();
+async fn another_process_change_is_seen_within_a_second(stage: Stage) {
+    let other = stage.another().await;
     let watching = watch(&stage);
     let mut quickest = Duration::MAX;
     for round in 0..5 {
@@ -71,10 +77,25 @@ async fn another_process_change_is_seen_within_a_second() {
     watching.abort();
 }
 
-#[tokio::test]
-async fn a_session_ended_by_another_process_is_told_as_gone() {
-    let stage = Stage::new().await;
-    let other = Store::open(stage.folder.path()).await.unwrap();
+async fn who_asks_sees_what_another_process_made_before(stage: Stage) {
+    let other = stage.another().await;
+    let (catch_up, asked) = CatchUp::new();
+    let (store, publisher) = (stage.store.clone(), stage.publisher.clone());
+    let watching = tokio::spawn(watch_store(store, publisher, asked, Freshness::default(), pending()));
+    for round in 0..20 {
+        let id = format!("w{round}");
+        other.add_workspace(&new(&id)).await.unwrap();
+        let many = (0..50).map(|_| catch_up.wait());
+        for waiting in many.collect::<Vec<_>>() {
+            within("a look", waiting).await;
+        }
+        assert!(stage.publisher.current().workspace(&id).is_some(), "{id}");
+    }
+    watching.abort();
+}
+
+async fn a_session_ended_by_another_process_is_told_as_gone(stage: Stage) {
+    let other = stage.another().await;
     let watching = watch(&stage);
     let token = secret().hash();
     other.add_user("bob").await.unwrap();
@@ -91,7 +112,7 @@ async fn a_session_ended_by_another_process_is_told_as_gone() {
 #[tokio::test]
 async fn a_broken_store_leaves_the_old_world_and_is_read_again_once_it_is_whole() {
     let stage = Stage::new().await;
-    let other = Store::open(stage.folder.path()).await.unwrap();
+    let other = stage.another().await;
     let (log, _guard) = logged();
     let watching = watch(&stage);
     other.add_workspace(&new("kept")).await.unwrap();
@@ -113,16 +134,16 @@ async fn a_sweep_is_published() {
     let token = secret().hash();
     stage.store.add_user("bob").await.unwrap();
     stage.store.add_token(&token, "bob", "w", 3000, 60, None).await.unwrap();
-    let (mut seen, mut swept) = (None, Instant::now());
-    look_at_store(&stage.store, &stage.publisher, &mut seen, &mut swept).await.unwrap();
+    let mut seen = Seen { version: None, swept: Instant::now(), rested: Instant::now() };
+    look_at_store(&stage.store, &stage.publisher, &mut seen).await.unwrap();
     assert!(stage.publisher.current().token(&token).is_some());
     stage.store.execute("UPDATE tokens SET expires_at = unixepoch()").await;
-    look_at_store(&stage.store, &stage.publisher, &mut seen, &mut swept).await.unwrap();
+    look_at_store(&stage.store, &stage.publisher, &mut seen).await.unwrap();
     assert!(stage.publisher.current().token(&token).is_some(), "it is not time yet");
-    swept = swept.checked_sub(SWEEP).unwrap();
-    look_at_store(&stage.store, &stage.publisher, &mut seen, &mut swept).await.unwrap();
+    seen.swept = seen.swept.checked_sub(SWEEP).unwrap();
+    look_at_store(&stage.store, &stage.publisher, &mut seen).await.unwrap();
     assert!(stage.publisher.current().token(&token).is_none());
-    assert!(swept.elapsed() < SWEEP, "the next is a minute away");
+    assert!(seen.swept.elapsed() < SWEEP, "the next is a minute away");
 }
 
 #[tokio::test]
@@ -131,7 +152,10 @@ async fn both_watches_end_at_shutdown() {
     let path = stage.folder.write("workspaces.toml", "");
     let publisher = stage.publisher.clone();
     let at_once = || std::future::ready(());
-    within("watch_store", watch_store(stage.store.clone(), publisher.clone(), at_once())).await;
+    let (catch_up, asked) = CatchUp::new();
+    let freshness = Freshness::default();
+    within("watch_store", watch_store(stage.store.clone(), publisher.clone(), asked, freshness, at_once())).await;
+    within("nobody who looks", catch_up.wait()).await;
     within("watch_file", watch_file(path, Arc::new(names()), publisher, at_once())).await;
 }
 
@@ -222,18 +246,18 @@ async fn the_same_id_in_file_and_store_is_logged_naming_both() {
     let watching = watch(&stage);
     let store = stage.store.clone();
     publisher.commit(async move { store.add_workspace(&new("box")).await }).await.unwrap();
-    let conflict = "is in two sources, `file` and `sqlite`";
+    let conflict = "is in two sources, `file` and `store`";
     eventually_async("the conflict", async || text(&log).contains(conflict)).await;
     assert_eq!(holder(publisher, "box").as_deref(), Some("file 10.0.0.1"));
     // Said once, however often the store is listed.
-    let other = Store::open(stage.folder.path()).await.unwrap();
+    let other = stage.another().await;
     other.add_workspace(&new("later")).await.unwrap();
     eventually_async("more", async || holder(publisher, "later").is_some()).await;
     assert_eq!(text(&log).matches(conflict).count(), 1);
 
     let file = tokio::spawn(watch_file(path, Arc::new(names()), publisher.clone(), pending()));
     stage.folder.write("workspaces.toml", "");
-    eventually_async("the store's", async || holder(publisher, "box").as_deref() == Some("sqlite localhost")).await;
+    eventually_async("the store's", async || holder(publisher, "box").as_deref() == Some("store localhost")).await;
     watching.abort();
     file.abort();
 }
@@ -250,7 +274,7 @@ async fn a_missing_file_is_one_error_on_no_line() {
 #[tokio::test]
 async fn a_share_made_by_another_process_reaches_the_directory() {
     let stage = Stage::new().await;
-    let other = Store::open(stage.folder.path()).await.unwrap();
+    let other = stage.another().await;
     let watching = watch(&stage);
     other.set_share("w", 3000, Some(Level::Public), &[], &[]).await.unwrap();
     let level = || stage.publisher.current().port("w", 3000).map(|policy| policy.level);

@@ -61,7 +61,7 @@ impl Context {
     /// Those of the store. A bad workspaces file, or a database that does not answer, is only warned of: a gateway would go
     /// on with what it knew last.
     pub(crate) async fn world(&self) -> Result<World, Failure> {
-        let store = Store::open(&self.settings.data).await?;
+        let store = self.settings.store().open().await?;
         let mut listings = Vec::new();
         // The file comes first, as in a gateway: where both have an id, the first keeps it.
         if let Some(path) = &self.settings.workspaces_file {

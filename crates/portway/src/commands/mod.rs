@@ -3,6 +3,7 @@
 pub(crate) mod check;
 mod context;
 mod health;
+mod migrate;
 mod port;
 mod share;
 mod token;
@@ -24,6 +25,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve(args) => serve::run(settings(&flags(global, args.listeners))?, args.demo).await,
         Command::Check(listeners) => check::run(&flags(global, listeners), global.json).await,
+        Command::Migrate(args) => migrate::run(global, &args).await,
         Command::Health(args) => health::run(global, &args),
         Command::Url(args) => url::run(global, &args),
         Command::Workspace(command) => workspace::run(global, command).await,

@@ -45,7 +45,7 @@ pub(crate) async fn run(global: &Global, command: User) -> Result<(), Failure> {
         User::List | User::Password { .. } | User::Set { .. } | User::Remove { .. } => Origins::default(),
     };
     let context = Context::with_origins(global, &origins)?;
-    let store = Store::open(&context.settings.data).await?;
+    let store = context.settings.store().open().await?;
     match command {
         User::Add(args) => add(&context, &store, &args).await,
         User::List => list(context.output, &store).await,

@@ -2,7 +2,7 @@
 //!
 //! Nothing of any control plane is written here: what a preset fills in is a file like the operator's own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portway_core::cookie::ControlCookie;
@@ -14,6 +14,7 @@ use super::file::{self, Raw};
 use super::keys::{self, Key, Kind};
 use super::problem::{Complaint, Place};
 use super::read::{self, Reader};
+use super::values::resolve;
 
 /// The presets by name.
 const PRESETS: [(&str, &str); 1] = [("code-hub", include_str!("code-hub.toml"))];
@@ -38,6 +39,8 @@ pub(crate) struct Postgres {
     pub(crate) connections: u32,
     /// Whether to serve what fits where a query does not.
     pub(crate) serve_on_mismatch: bool,
+    /// The schema of Portway's own state, where it is kept there.
+    pub(crate) schema: Option<String>,
     /// Where the database was named.
     pub(crate) place: Place,
 }
@@ -50,6 +53,8 @@ pub(crate) struct Sessions {
     pub(crate) login_page: String,
     pub(crate) return_parameter: Option<String>,
     pub(crate) check: Duration,
+    /// The key's file; `None` for the one in the data folder.
+    pub(crate) key_file: Option<PathBuf>,
 }
 
 /// How sessions are looked up.
@@ -112,11 +117,11 @@ pub(super) fn take_preset(r: &mut Reader) {
 }
 
 /// Reads it all.
-pub(super) fn read_all(r: &mut Reader) -> Option<ControlPlane> {
+pub(super) fn read_all(r: &mut Reader, folder: &Path) -> Option<ControlPlane> {
     let postgres = postgres(r)?;
     let workspaces = workspaces(r, postgres.as_ref())?;
     let upstream = r.read(&keys::CONTROL_UPSTREAM, upstream);
-    let sessions = sessions(r, postgres.as_ref(), upstream.is_some())?;
+    let sessions = sessions(r, postgres.as_ref(), upstream.is_some(), folder)?;
     let wake = wake(r, upstream.is_some())?;
     let activity = activity(r)?;
     let stale = r.read(&keys::POSTGRES_STALE, read::duration(Duration::from_secs(2), Duration::from_secs(3600)))?.value;
@@ -127,11 +132,16 @@ fn postgres(r: &mut Reader) -> Option<Option<Postgres>> {
     let url = r.read(&keys::POSTGRES_URL, database_url);
     let connections = r.read(&keys::POSTGRES_CONNECTIONS, read::integer(2, 1000))?;
     let mismatch = r.read(&keys::POSTGRES_MISMATCH, read::parsed(mismatch))?;
+    let schema = r.read(&keys::POSTGRES_SCHEMA, read::parsed(portway_sources::schema_name));
+    if let (None, Some(schema)) = (&url, &schema) {
+        needs_postgres(r, &schema.place, &keys::POSTGRES_SCHEMA);
+    }
     Some(url.map(|url| Postgres {
         url: url.value,
         place: url.place,
         connections: u32::try_from(connections.value).unwrap_or(5),
         serve_on_mismatch: mismatch.value,
+        schema: schema.map(|schema| schema.value),
     }))
 }
 
@@ -148,12 +158,18 @@ fn workspaces(r: &mut Reader, postgres: Option<&Postgres>) -> Option<Option<Work
     Some(Some(WorkspaceQuery { sql: sql.value, channels: channels.value, poll: poll.value, address }))
 }
 
-fn sessions(r: &mut Reader, postgres: Option<&Postgres>, has_upstream: bool) -> Option<Option<Sessions>> {
+fn sessions(
+    r: &mut Reader,
+    postgres: Option<&Postgres>,
+    has_upstream: bool,
+    folder: &Path,
+) -> Option<Option<Sessions>> {
     let name = r.read(&keys::SESSIONS_COOKIE, read::parsed(cookie_name));
     let length = r.read(&keys::SESSIONS_COOKIE_LENGTH, read::integer(16, 4096));
     let login_page = r.read(&keys::SESSIONS_LOGIN_PAGE, read::parsed(login_page))?;
     let parameter = r.read(&keys::SESSIONS_RETURN_PARAMETER, read::parsed(parameter));
     let check = r.read(&keys::SESSIONS_CHECK, read::duration(Duration::from_millis(100), Duration::from_secs(60)))?;
+    let key_file = r.read(&keys::SESSIONS_KEY_FILE, read::text);
     let Some((way, place)) = way(r, postgres, has_upstream)? else { return Some(None) };
     for (key, given) in [(&keys::SESSIONS_COOKIE, name.is_some()), (&keys::SESSIONS_COOKIE_LENGTH, length.is_some())] {
         if !given {
@@ -170,6 +186,7 @@ fn sessions(r: &mut Reader, postgres: Option<&Postgres>, has_upstream: bool) -> 
         login_page: login_page.value,
         return_parameter: parameter.map(|parameter| parameter.value),
         check: check.value,
+        key_file: key_file.map(|file| resolve(folder, &file.value, &file.place)),
     }))
 }
 

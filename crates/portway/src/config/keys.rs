@@ -239,6 +239,10 @@ and passwords of its own.";
 "The query parameter by which that page takes the address to go on to. Default: it takes none; Portway keeps the visit
 and goes on as soon as somebody has logged in.";
 
+    SESSIONS_KEY_FILE = "sessions.key_file", Text, none("\"/run/secrets/portway-seal\""),
+"A file of 32 random bytes under which sessions of the control plane are kept. Gateways that share their state share it
+too. A relative path begins at this file's folder. Default: seal.key in the data folder, made at the first start.";
+
     SESSIONS_CHECK = "sessions.check", Duration, "\"2s\"",
 "How often the sessions in use are looked up again: one that no longer holds ends what was opened with it.";
 
@@ -253,6 +257,11 @@ and goes on as soon as somebody has logged in.";
 
     POSTGRES_CONNECTIONS = "postgres.connections", Integer, "5",
 "The most connections to it, for each role.";
+
+    POSTGRES_SCHEMA = "postgres.schema", Text, none("\"portway\""),
+"A schema of that database for Portway's own state (sessions, tickets, shares, ports, tokens, the audit), which several
+gateways then share. `portway migrate` makes it, or the start does where the role may. Default: SQLite in the data folder,
+for one gateway.";
 
     POSTGRES_STALE = "postgres.stale", Duration, "\"30s\"",
 "How long what was read last is believed while the database does not answer. After that its workspaces are refused with

@@ -10,6 +10,7 @@ use portway_core::access::Rules;
 use portway_core::dial::Cidr;
 use portway_core::host::{ControlHost, Domain, Names, Scheme};
 use portway_core::workspace::Level;
+use portway_sources::{SharedPlace, StorePlace};
 use tracing::level_filters::LevelFilter;
 
 use super::control_plane::{self, ControlPlane};
@@ -205,6 +206,19 @@ impl Settings {
         &self.workspaces_file_place
     }
 
+    /// Where Portway's own state is.
+    pub(crate) fn store(&self) -> StorePlace {
+        let postgres = self.control_plane.postgres.as_ref();
+        match postgres.and_then(|postgres| Some((postgres, postgres.schema.as_ref()?))) {
+            Some((postgres, schema)) => StorePlace::Shared(SharedPlace {
+                url: postgres.url.clone(),
+                schema: schema.clone(),
+                connections: postgres.connections,
+            }),
+            None => StorePlace::Folder(self.data.clone()),
+        }
+    }
+
     /// Where a workspace's IDE is, as a URL with `{workspace}` in it; `None` for its default port.
     pub(crate) fn ide_page(&self, names: &Names) -> Option<String> {
         let page = self.ide_page.as_ref()?;
@@ -279,7 +293,7 @@ fn build(
             "workspaces.allow is empty, so that no workspace can be reached; name the ranges they are in".to_owned(),
         );
     }
-    let control_plane = control_plane::read_all(r)?;
+    let control_plane = control_plane::read_all(r, &folder)?;
     let phase = || read::duration(Duration::from_millis(1), PHASE_MAX);
     let limits = Limits {
         connections: size(r.read(&keys::LIMITS_CONNECTIONS, read::integer(1, 10_000_000))?.value),
@@ -392,7 +406,7 @@ fn check_listeners(
 /// `PORTWAY_PORT` and its like in every container beside a service named `portway`.
 fn unknown_variables(environment: &[(String, String)]) -> Vec<String> {
     let mut known: Vec<String> = keys::KEYS.iter().map(Key::variable).collect();
-    known.push("PORTWAY_CONFIG".to_owned());
+    known.extend(["PORTWAY_CONFIG", "PORTWAY_MIGRATE_URL"].map(str::to_owned));
     let bare = |name: &'_ str| name.trim_start_matches("PORTWAY_").to_owned();
     let candidates: Vec<String> = known.iter().map(|name| bare(name)).collect();
     let unknown = environment.iter().filter(|(name, _)| name.starts_with("PORTWAY_") && !known.contains(name));

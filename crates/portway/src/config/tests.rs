@@ -111,7 +111,7 @@ fn every_key_has_a_variable_of_its_own() {
 
 /// Keys for which every text is well formed.
 fn is_any_text(key: &Key) -> bool {
-    key.kind == Kind::Text && ["data", "workspaces.file"].contains(&key.path)
+    key.kind == Kind::Text && ["data", "workspaces.file", "sessions.key_file"].contains(&key.path)
 }
 
 #[test]

@@ -18,7 +18,7 @@ use portway_core::host::Names;
 use portway_core::snapshot::Event;
 use portway_sources::{
     DATABASE_SOURCE, Database, DatabaseSource, FILE_SOURCE, Freshness, Publisher, STORE_SOURCE, SessionSource, Store,
-    Used,
+    StoreError, StorePlace, Used,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -75,6 +75,8 @@ pub(super) struct Beside {
     check: Duration,
     freshness: Vec<Freshness>,
     sessions_freshness: Freshness,
+    /// Other gateways share Portway's own state.
+    shared: bool,
 }
 
 impl Beside {
@@ -83,7 +85,12 @@ impl Beside {
     ///
     /// # Errors
     /// What does not fit, with where it was configured.
-    pub(super) async fn prepare(settings: &Settings, names: &Names, publisher: &Publisher) -> Result<Self, Failure> {
+    pub(super) async fn prepare(
+        settings: &Settings,
+        names: &Names,
+        store: &Store,
+        publisher: &Publisher,
+    ) -> Result<Self, Failure> {
         let plane = &settings.control_plane;
         let mut beside = Self {
             source: None,
@@ -92,6 +99,7 @@ impl Beside {
             check: Duration::MAX,
             freshness: Vec::new(),
             sessions_freshness: Freshness::default(),
+            shared: false,
         };
         let (connections, lenient) =
             plane.postgres.as_ref().map_or((5, false), |it| (it.connections, it.serve_on_mismatch));
@@ -131,10 +139,21 @@ impl Beside {
                 cookie: sessions.cookie.clone(),
                 login_page: page,
                 return_parameter: sessions.return_parameter.clone(),
-                key: Arc::new(key(&settings.data)?),
+                key: Arc::new(key(&settings.data, sessions.key_file.as_deref(), store).await?),
             });
         }
         Ok(beside)
+    }
+
+    /// The freshness of Portway's own state; what depends on it where it is somewhere else than here.
+    pub(super) fn store_freshness(&mut self, settings: &Settings) -> Freshness {
+        let freshness = Freshness::default();
+        if matches!(settings.store(), StorePlace::Shared(_)) {
+            freshness.touch();
+            self.freshness.push(freshness.clone());
+            self.shared = true;
+        }
+        freshness
     }
 
     /// What wakes workspaces, where something does.
@@ -152,7 +171,7 @@ impl Beside {
 
     /// Keeps up with the control plane from now on, and readiness with its freshness.
     pub(super) fn follow(mut self, store: &Store, publisher: &Publisher, ready: &Readiness) {
-        let has_logins = self.external.is_some();
+        let everything = self.external.is_some() || self.shared;
         if let Some(external) = self.external.take() {
             let freshness = self.sessions_freshness.clone();
             self.freshness.push(freshness.clone());
@@ -162,9 +181,9 @@ impl Beside {
             tokio::spawn(source.follow(publisher.clone()));
         }
         if !self.freshness.is_empty() {
-            // Without its logins nobody can be told from anybody, whatever workspace it is.
+            // Without logins or shares nobody can be told from anybody, whatever workspace it is.
             let sources: &[&str] =
-                if has_logins { &[DATABASE_SOURCE, STORE_SOURCE, FILE_SOURCE] } else { &[DATABASE_SOURCE] };
+                if everything { &[DATABASE_SOURCE, STORE_SOURCE, FILE_SOURCE] } else { &[DATABASE_SOURCE] };
             tokio::spawn(watch_age(self.freshness, self.stale, sources, publisher.clone(), ready.clone()));
         }
     }
@@ -229,19 +248,34 @@ fn database(url: &str, connections: u32) -> Result<Database, Failure> {
     Database::new(url, connections).map_err(|error| Failure::failed(error.to_string()))
 }
 
-/// The key in the data folder, made at the first start. Without it, logins that were taken over end.
-fn key(data: &Path) -> Result<SealKey, Failure> {
-    let path = data.join(KEY);
+/// The key that all gateways on this state seal with.
+async fn key(data: &Path, file: Option<&Path>, store: &Store) -> Result<SealKey, Failure> {
+    let key = read_key(&file.map_or_else(|| data.join(KEY), Path::to_owned), file.is_none())?;
+    let told = |error: StoreError| Failure::failed(error.to_string());
+    let Some(proof) = key.proof() else { return Ok(key) };
+    match store.agree_on_seal(&proof).await.map_err(told)? {
+        Some(theirs) if !key.agrees(&theirs) => {
+            Err(Failure::failed("other gateways on the same state keep sessions under another key").hint(
+                "give all of them the same file by sessions.key_file; to change the key, stop them, set \
+                 `seal_check` in the schema's table `meta` to NULL, and everybody logs in again",
+            ))
+        }
+        _ => Ok(key),
+    }
+}
+
+/// The key of a file; one in the data folder is made at the first start. Without it, logins that were taken over end.
+fn read_key(path: &Path, make: bool) -> Result<SealKey, Failure> {
     let failed = |error: io::Error| Failure::failed(format!("cannot use {}: {error}", path.display()));
     let mut bytes = [0; KEY_LEN];
-    match std::fs::File::open(&path) {
+    match std::fs::File::open(path) {
         Ok(mut file) => file.read_exact(&mut bytes).map_err(failed)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        Err(error) if make && error.kind() == io::ErrorKind::NotFound => {
             getrandom::fill(&mut bytes)
                 .map_err(|error| Failure::failed(format!("no random bytes from the system: {error}")))?;
             let mut options = std::fs::OpenOptions::new();
             options.write(true).create_new(true).mode(0o600);
-            options.open(&path).and_then(|mut file| file.write_all(&bytes)).map_err(failed)?;
+            options.open(path).and_then(|mut file| file.write_all(&bytes)).map_err(failed)?;
         }
         Err(error) => return Err(failed(error)),
     }

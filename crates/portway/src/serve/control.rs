@@ -8,7 +8,7 @@ use portway_core::activity::Attention;
 use portway_core::snapshot::Event;
 use portway_proxy::control::{ControlCall, ControlRequest, Woken};
 use portway_sources::freshness::now;
-use portway_sources::{Publisher, Store, Used};
+use portway_sources::{CatchUp, Publisher, Store, Used};
 use tokio::sync::mpsc;
 
 use super::logs::Writer;
@@ -17,6 +17,7 @@ use super::logs::Writer;
 pub(super) struct Ours {
     pub(super) store: Store,
     pub(super) publisher: Publisher,
+    pub(super) catch_up: CatchUp,
     pub(super) writer: Writer,
     pub(super) waker: Option<Waker>,
     pub(super) activity: Option<mpsc::Sender<Used>>,
@@ -24,7 +25,7 @@ pub(super) struct Ours {
 
 /// Answers until every core is gone.
 pub(super) async fn answer(mut calls: mpsc::Receiver<ControlCall>, host: ControlHost, ours: Ours) {
-    let Ours { store, publisher, writer, waker, activity } = ours;
+    let Ours { store, publisher, catch_up, writer, waker, activity } = ours;
     while let Some(call) = calls.recv().await {
         match call {
             ControlCall::Request(call) => {
@@ -60,10 +61,17 @@ pub(super) async fn answer(mut calls: mpsc::Receiver<ControlCall>, host: Control
                     let _ = answer.send(woken);
                 });
             }
+            ControlCall::CatchUp { done } => {
+                let catch_up = catch_up.clone();
+                tokio::spawn(async move {
+                    catch_up.wait().await;
+                    let _ = done.send(());
+                });
+            }
             ControlCall::TokenUsed(token) => {
                 let store = store.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = store.touch_token(&token).await {
+                    if let Err(error) = store.in_time(store.touch_token(&token)).await {
                         tracing::debug!(%error, "the use of a token was not noted");
                     }
                 });

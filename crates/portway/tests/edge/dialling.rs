@@ -344,7 +344,7 @@ async fn one_id_in_two_sources_names_both_and_changes_neither() {
     drop(gateway.dir().write("workspaces.toml", format!("{good}{twin}")));
     let line = gateway.wait_for_log("the conflict", |line| {
         let text = line.to_string().to_ascii_lowercase();
-        text.contains("twin") && text.contains("file") && text.contains("sqlite")
+        text.contains("twin") && text.contains("file") && text.contains("store")
     });
     assert!(line["level"].as_str().is_some_and(|level| level.eq_ignore_ascii_case("error")), "{line}");
     let answer = visit(&gateway, &format!("{}-twin", recorder.port()), &token).await;

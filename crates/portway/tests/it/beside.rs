@@ -13,17 +13,17 @@ use tokio::io::AsyncWriteExt;
 
 use crate::stage::builder;
 
-const ALICE: &str = "01HALICE000000000000000000";
+pub(crate) const ALICE: &str = "01HALICE000000000000000000";
 const BOB: &str = "01HBOB00000000000000000000";
-const SESSION: &str = "01HSESSIONALICE00000000000";
-const HERS: &str = "11111111-1111-4111-8111-111111111111";
+pub(crate) const SESSION: &str = "01HSESSIONALICE00000000000";
+pub(crate) const HERS: &str = "11111111-1111-4111-8111-111111111111";
 const HIS: &str = "22222222-2222-4222-8222-222222222222";
-const CONTROL: &str = "portway.localhost";
+pub(crate) const CONTROL: &str = "portway.localhost";
 /// A port on which nothing listens.
 const NOBODY: u16 = 9;
 
 /// The database with alice, who is logged in, and bob, each with a workspace that runs.
-fn people() -> Postgres {
+pub(crate) fn people() -> Postgres {
     let postgres = Postgres::codehub();
     postgres.sql(&format!(
         "INSERT INTO users (id, username, password_hash) VALUES ('{ALICE}', 'alice', ''), ('{BOB}', 'bob', '');
@@ -73,11 +73,11 @@ impl Hub {
 }
 
 /// A gateway for the control plane's host that is not started yet.
-fn hub(config: &str) -> Builder {
+pub(crate) fn hub(config: &str) -> Builder {
     builder().env("PORTWAY_LIMITS_DRAIN", "500ms").arg("--domain").arg(CONTROL).config(config)
 }
 
-fn reason(arrived: &Arrived) -> String {
+pub(crate) fn reason(arrived: &Arrived) -> String {
     format!("{} {}", arrived.answer.status(), arrived.answer.field("portway-reason").unwrap_or_default())
 }
 

@@ -24,6 +24,7 @@ mod interim;
 mod old_visitors;
 mod pool;
 mod profiles;
+mod replicas;
 mod response_edits;
 mod revocation;
 mod secrets;

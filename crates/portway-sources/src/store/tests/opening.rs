@@ -7,7 +7,8 @@ use crate::store::ports::PortChange;
 
 #[tokio::test]
 async fn a_restart_keeps_everything() {
-    let stage = Stage::peopled().await;
+    let stage = Stage::new().await;
+    stage.people().await;
     let login = stage.login("bob").await;
     stage.session(login, "bob", "3000-box.example.com").await;
     let store = &stage.store;
@@ -29,12 +30,12 @@ async fn a_restart_keeps_everything() {
 #[tokio::test]
 async fn a_newer_schema_is_refused_and_left_alone() {
     let stage = Stage::new().await;
-    stage.sql("PRAGMA user_version = 4").await;
+    stage.sql("PRAGMA user_version = 5").await;
     stage.store.close().await;
     let error = Store::open(stage.folder.path()).await.unwrap_err();
-    assert!(matches!(error, StoreError::NewerSchema { found: 4, known: 3, .. }), "{error:?}");
+    assert!(matches!(error, StoreError::NewerSchema { found: 5, known: 4, .. }), "{error:?}");
     let text = error.to_string();
-    assert!(text.contains("portway.db was written by a newer Portway (schema 4"), "{text}");
+    assert!(text.contains("portway.db was written by a newer Portway (schema 5"), "{text}");
 }
 
 #[tokio::test]
@@ -57,7 +58,7 @@ async fn a_folder_that_cannot_be_made_is_named() {
 #[tokio::test]
 async fn nobody_else_can_read_the_data() {
     use std::os::unix::fs::PermissionsExt as _;
-    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
 
     let outer = TempDir::new();
     let folder = outer.join("a/b");
@@ -105,7 +106,7 @@ async fn many_processes_may_open_a_new_folder_at_once() {
 #[tokio::test]
 async fn data_version_moves_for_others_changes_only() {
     let stage = Stage::new().await;
-    let other = Store::open(stage.folder.path()).await.unwrap();
+    let other = stage.another().await;
     let before = stage.store.data_version().await.unwrap();
     stage.store.add_user("alice").await.unwrap();
     assert_eq!(stage.store.data_version().await.unwrap(), before);

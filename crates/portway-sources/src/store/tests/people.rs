@@ -5,9 +5,20 @@ use portway_core::workspace::{Level, User};
 use super::*;
 use crate::store::users::user_id;
 
-#[tokio::test]
-async fn a_user_is_added_once_whatever_the_case() {
-    let stage = Stage::new().await;
+on_both! {
+    a_user_is_added_once_whatever_the_case,
+    passwords_are_set_and_taken_away_and_never_printed,
+    suspending_ends_logins_sessions_and_links_and_letting_in_again_revives_none,
+    removing_a_user_removes_all_that_names_them,
+    an_owner_is_not_removed_and_the_workspaces_are_named,
+    looking_at_a_login_link_consumes_nothing_and_taking_it_does,
+    a_link_and_a_login_end_in_their_last_second,
+    of_two_hundred_who_take_a_login_link_in_two_processes_one_gets_in,
+    a_login_lives_until_it_ends_and_takes_its_own_sessions_with_it,
+    ending_a_session_leaves_its_login_and_its_siblings,
+}
+
+async fn a_user_is_added_once_whatever_the_case(stage: Stage) {
     stage.see(stage.store.add_user("Alice").await.unwrap()).await;
     let error = stage.store.add_user("aLICE").await.unwrap_err();
     assert!(matches!(&error, StoreError::Exists { what: "user", name } if name == "alice"));
@@ -27,9 +38,8 @@ fn user_names_have_an_alphabet_and_a_length() {
     }
 }
 
-#[tokio::test]
-async fn passwords_are_set_and_taken_away_and_never_printed() {
-    let stage = Stage::peopled().await;
+async fn passwords_are_set_and_taken_away_and_never_printed(stage: Stage) {
+    stage.people().await;
     stage.store.set_password("alice", Some("$argon2id$secret")).await.unwrap();
     let row = stage.store.user("alice").await.unwrap().unwrap();
     assert_eq!(row.password.as_deref(), Some("$argon2id$secret"));
@@ -40,9 +50,8 @@ async fn passwords_are_set_and_taken_away_and_never_printed() {
     assert!(matches!(nobody, Err(StoreError::NotFound { what: "user", .. })));
 }
 
-#[tokio::test]
-async fn suspending_ends_logins_sessions_and_links_and_letting_in_again_revives_none() {
-    let stage = Stage::peopled().await;
+async fn suspending_ends_logins_sessions_and_links_and_letting_in_again_revives_none(stage: Stage) {
+    stage.people().await;
     let login = stage.login("bob").await;
     let other = stage.login("alice").await;
     let session = stage.session(login, "bob", "3000-box.example.com").await;
@@ -73,9 +82,8 @@ async fn suspending_ends_logins_sessions_and_links_and_letting_in_again_revives_
     assert!(stage.store.set_suspended("carol", true).await.is_err());
 }
 
-#[tokio::test]
-async fn removing_a_user_removes_all_that_names_them() {
-    let stage = Stage::peopled().await;
+async fn removing_a_user_removes_all_that_names_them(stage: Stage) {
+    stage.people().await;
     let store = &stage.store;
     let login = stage.login("bob").await;
     let session = stage.session(login, "bob", "3000-box.example.com").await;
@@ -108,9 +116,8 @@ async fn removing_a_user_removes_all_that_names_them() {
     assert!(store.tokens(Some("bob")).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn an_owner_is_not_removed_and_the_workspaces_are_named() {
-    let stage = Stage::peopled().await;
+async fn an_owner_is_not_removed_and_the_workspaces_are_named(stage: Stage) {
+    stage.people().await;
     let new = NewWorkspace { id: "Another".into(), owner: Some("alice".into()), address: "localhost".parse().unwrap() };
     stage.see(stage.store.add_workspace(&new).await.unwrap()).await;
     let error = stage.store.remove_user("alice").await.unwrap_err();
@@ -119,9 +126,8 @@ async fn an_owner_is_not_removed_and_the_workspaces_are_named() {
     assert!(stage.publisher.current().user("alice").is_some());
 }
 
-#[tokio::test]
-async fn looking_at_a_login_link_consumes_nothing_and_taking_it_does() {
-    let stage = Stage::peopled().await;
+async fn looking_at_a_login_link_consumes_nothing_and_taking_it_does(stage: Stage) {
+    stage.people().await;
     let (link, unknown) = (secret().hash(), secret().hash());
     stage.store.add_login_link("bob", &link, 600).await.unwrap();
     for _ in 0..3 {
@@ -136,9 +142,8 @@ async fn looking_at_a_login_link_consumes_nothing_and_taking_it_does() {
     assert!(matches!(nobody, Err(StoreError::NotFound { .. })));
 }
 
-#[tokio::test]
-async fn a_link_and_a_login_end_in_their_last_second() {
-    let stage = Stage::peopled().await;
+async fn a_link_and_a_login_end_in_their_last_second(stage: Stage) {
+    stage.people().await;
     let (link, login) = (secret().hash(), secret().hash());
     stage.store.add_login_link("bob", &link, 0).await.unwrap();
     stage.store.add_login(&login, "bob", 0).await.unwrap();
@@ -151,10 +156,9 @@ async fn a_link_and_a_login_end_in_their_last_second() {
     assert_eq!(stage.count("SELECT count(*) FROM logins").await, 0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_hundred_who_take_a_login_link_in_two_processes_one_gets_in() {
-    let stage = Stage::peopled().await;
-    let other = Store::open(stage.folder.path()).await.unwrap();
+async fn of_two_hundred_who_take_a_login_link_in_two_processes_one_gets_in(stage: Stage) {
+    stage.people().await;
+    let other = stage.another().await;
     let link = secret().hash();
     stage.store.add_login_link("bob", &link, 600).await.unwrap();
     let taking: Vec<_> = (0..200)
@@ -170,9 +174,8 @@ async fn of_two_hundred_who_take_a_login_link_in_two_processes_one_gets_in() {
     assert_eq!(winners, 1);
 }
 
-#[tokio::test]
-async fn a_login_lives_until_it_ends_and_takes_its_own_sessions_with_it() {
-    let stage = Stage::peopled().await;
+async fn a_login_lives_until_it_ends_and_takes_its_own_sessions_with_it(stage: Stage) {
+    stage.people().await;
     let (one, two) = (stage.login("bob").await, stage.login("bob").await);
     let row = stage.store.login(&one).await.unwrap().unwrap();
     assert_eq!(&*row.user, "bob");
@@ -195,9 +198,8 @@ async fn a_login_lives_until_it_ends_and_takes_its_own_sessions_with_it() {
     assert!(stage.store.login(&two).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn ending_a_session_leaves_its_login_and_its_siblings() {
-    let stage = Stage::peopled().await;
+async fn ending_a_session_leaves_its_login_and_its_siblings(stage: Stage) {
+    stage.people().await;
     let login = stage.login("bob").await;
     let ended = stage.session(login, "bob", "3000-box.example.com").await;
     let kept = stage.session(login, "bob", "5000-box.example.com").await;

@@ -4,11 +4,23 @@ use portway_core::ticket::{LIFETIME, TicketError};
 
 use super::*;
 
+on_both! {
+    a_ticket_becomes_a_session_on_its_host,
+    a_session_does_not_outlive_its_login,
+    a_second_use_ends_the_session_of_the_first,
+    a_replay_is_recognised_as_long_as_the_session_lives,
+    a_wrong_attempt_gets_nothing_and_uses_the_ticket_up,
+    a_ticket_lives_its_lifetime_by_the_databases_clock,
+    a_ticket_needs_a_living_login_of_its_user,
+    of_two_hundred_who_redeem_a_ticket_one_wins,
+    of_two_hundred_who_redeem_a_ticket_in_two_processes_one_wins,
+    consent_is_for_one_port_of_one_workspace_of_one_owner,
+}
+
 const HOST: &str = "3000-box.example.com";
 
-#[tokio::test]
-async fn a_ticket_becomes_a_session_on_its_host() {
-    let stage = Stage::peopled().await;
+async fn a_ticket_becomes_a_session_on_its_host(stage: Stage) {
+    stage.people().await;
     let login = stage.login("bob").await;
     let (ticket, nonce) = stage.ticket(login, "bob", HOST).await;
     let session = secret().hash();
@@ -23,9 +35,8 @@ async fn a_ticket_becomes_a_session_on_its_host() {
     assert_eq!(stage.publisher.current().session(&session), Some(&made));
 }
 
-#[tokio::test]
-async fn a_session_does_not_outlive_its_login() {
-    let stage = Stage::peopled().await;
+async fn a_session_does_not_outlive_its_login(stage: Stage) {
+    stage.people().await;
     let login = secret().hash();
     stage.store.add_login(&login, "bob", 100).await.unwrap();
     let ends = stage.store.login(&login).await.unwrap().unwrap().expires_at;
@@ -35,9 +46,8 @@ async fn a_session_does_not_outlive_its_login() {
     assert_eq!(made.unwrap().unwrap().session.expires_at, ends);
 }
 
-#[tokio::test]
-async fn a_second_use_ends_the_session_of_the_first() {
-    let stage = Stage::peopled().await;
+async fn a_second_use_ends_the_session_of_the_first(stage: Stage) {
+    stage.people().await;
     let login = stage.login("bob").await;
     let other = stage.session(login, "bob", "5000-box.example.com").await;
     let (ticket, nonce) = stage.ticket(login, "bob", HOST).await;
@@ -61,9 +71,8 @@ async fn a_second_use_ends_the_session_of_the_first() {
     stage.assert_same_world().await;
 }
 
-#[tokio::test]
-async fn a_replay_is_recognised_as_long_as_the_session_lives() {
-    let stage = Stage::peopled().await;
+async fn a_replay_is_recognised_as_long_as_the_session_lives(stage: Stage) {
+    stage.people().await;
     let login = stage.login("bob").await;
     let (ticket, nonce) = stage.ticket(login, "bob", HOST).await;
     let session = secret().hash();
@@ -78,9 +87,8 @@ async fn a_replay_is_recognised_as_long_as_the_session_lives() {
     assert_eq!(stage.count("SELECT count(*) FROM tickets").await, 0, "then it is forgotten");
 }
 
-#[tokio::test]
-async fn a_wrong_attempt_gets_nothing_and_uses_the_ticket_up() {
-    let stage = Stage::peopled().await;
+async fn a_wrong_attempt_gets_nothing_and_uses_the_ticket_up(stage: Stage) {
+    stage.people().await;
     let login = stage.login("bob").await;
     let wrong = secret();
     for (host, nonce, error) in [
@@ -103,9 +111,8 @@ async fn a_wrong_attempt_gets_nothing_and_uses_the_ticket_up() {
     assert_eq!((failure.error, failure.user), (TicketError::Unknown, None));
 }
 
-#[tokio::test]
-async fn a_ticket_lives_its_lifetime_by_the_databases_clock() {
-    let stage = Stage::peopled().await;
+async fn a_ticket_lives_its_lifetime_by_the_databases_clock(stage: Stage) {
+    stage.people().await;
     let login = stage.login("bob").await;
     let (ticket, nonce) = stage.ticket(login, "bob", HOST).await;
     let lives = stage.count("SELECT expires_at - unixepoch() FROM tickets").await;
@@ -117,9 +124,8 @@ async fn a_ticket_lives_its_lifetime_by_the_databases_clock() {
     assert_eq!(late.unwrap().unwrap_err().error, TicketError::Expired);
 }
 
-#[tokio::test]
-async fn a_ticket_needs_a_living_login_of_its_user() {
-    let stage = Stage::peopled().await;
+async fn a_ticket_needs_a_living_login_of_its_user(stage: Stage) {
+    stage.people().await;
     let login = stage.login("bob").await;
     let ticket = |user: &str, login| Ticket {
         host: HOST.into(),
@@ -171,23 +177,20 @@ async fn redeem_in_parallel(stage: &Stage, stores: &[Store]) {
     assert_eq!(stage.count("SELECT count(*) FROM sessions").await, 0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_hundred_who_redeem_a_ticket_one_wins() {
-    let stage = Stage::peopled().await;
+async fn of_two_hundred_who_redeem_a_ticket_one_wins(stage: Stage) {
+    stage.people().await;
     let stores = [stage.store.clone()];
     redeem_in_parallel(&stage, &stores).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_hundred_who_redeem_a_ticket_in_two_processes_one_wins() {
-    let stage = Stage::peopled().await;
-    let stores = [stage.store.clone(), Store::open(stage.folder.path()).await.unwrap()];
+async fn of_two_hundred_who_redeem_a_ticket_in_two_processes_one_wins(stage: Stage) {
+    stage.people().await;
+    let stores = [stage.store.clone(), stage.another().await];
     redeem_in_parallel(&stage, &stores).await;
 }
 
-#[tokio::test]
-async fn consent_is_for_one_port_of_one_workspace_of_one_owner() {
-    let stage = Stage::peopled().await;
+async fn consent_is_for_one_port_of_one_workspace_of_one_owner(stage: Stage) {
+    stage.people().await;
     let store = &stage.store;
     assert!(!store.has_consent("bob", "box", 3000).await.unwrap());
     store.add_consent("bob", "Box", 3000).await.unwrap();

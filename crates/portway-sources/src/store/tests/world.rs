@@ -226,25 +226,45 @@ async fn redeem(
     Ok(events)
 }
 
+/// Takes the steps and compares after each.
+async fn walk(stage: Stage, steps: Vec<Step>) {
+    let mut made = Made::default();
+    for step in steps {
+        let text = format!("{step:?}");
+        match take(&stage, &mut made, step).await {
+            Ok(events) => drop(stage.publisher.publish(events).await),
+            Err(StoreError::Database(error)) => panic!("{text}: {error}"),
+            Err(_) => {}
+        }
+        assert_eq!(*stage.publisher.current(), fresh(&stage.store).await, "after {text}");
+    }
+    stage.store.close().await;
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(40))]
 
     #[test]
     fn events_make_the_same_world_as_a_fresh_listing(steps in prop::collection::vec(step(), 1..60)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let stage = Stage::new().await;
-            let mut made = Made::default();
-            for step in steps {
-                let text = format!("{step:?}");
-                match take(&stage, &mut made, step).await {
-                    Ok(events) => drop(stage.publisher.publish(events).await),
-                    Err(StoreError::Database(error)) => panic!("{text}: {error}"),
-                    Err(_) => {}
-                }
-                assert_eq!(*stage.publisher.current(), fresh(&stage.store).await, "after {text}");
-            }
-            stage.store.close().await;
-        });
+        runtime().block_on(async { walk(Stage::new().await, steps).await });
     }
+}
+
+#[test]
+fn events_make_the_same_world_as_a_fresh_listing_of_postgres() {
+    let (postgres, runtime) = (Arc::new(Postgres::start()), runtime());
+    let steps = prop::collection::vec(step(), 1..60);
+    let done = proptest::test_runner::TestRunner::new(cases(15)).run(&steps, |steps| {
+        runtime.block_on(async { walk(Stage::shared(&postgres).await, steps).await });
+        Ok(())
+    });
+    done.unwrap();
 }
