@@ -100,11 +100,8 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead, caught_up: bool) ->
         return Ok(Route::Answer(cors::preflight(head, origin)));
     }
     let credentials = credentials::read(head.fields(), &snapshot);
-    if (credentials.bad_token || credentials.stale_cookie) && !caught_up {
-        return Err(Pause::Unknown);
-    }
     if credentials.bad_token {
-        return refuse(Refusal::BadToken);
+        return if caught_up { refuse(Refusal::BadToken) } else { Err(Pause::Unknown) };
     }
     let is_foreign = || {
         let policy = Policy { names: &core.settings.names, embed: &core.settings.embed };
@@ -120,6 +117,7 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead, caught_up: bool) ->
         }
         // It carries no cookie, so that there is nobody to send to a login; a page of the workspace was answered above.
         Decision::Challenge if preflight => return refuse(Refusal::OtherOrigin),
+        Decision::Challenge if credentials.stale_cookie && !caught_up => return Err(Pause::Unknown),
         Decision::Challenge => {
             let answer = challenge(core, head, &target, form, credentials.stale_cookie);
             let missed = is_missed(core, head, &target);

@@ -53,6 +53,7 @@ pub(crate) struct Sessions {
     pub(crate) login_page: String,
     pub(crate) return_parameter: Option<String>,
     pub(crate) check: Duration,
+    check_place: Place,
     /// The key's file; `None` for the one in the data folder.
     pub(crate) key_file: Option<PathBuf>,
 }
@@ -124,8 +125,19 @@ pub(super) fn read_all(r: &mut Reader, folder: &Path) -> Option<ControlPlane> {
     let sessions = sessions(r, postgres.as_ref(), upstream.is_some(), folder)?;
     let wake = wake(r, upstream.is_some())?;
     let activity = activity(r)?;
-    let stale = r.read(&keys::POSTGRES_STALE, read::duration(Duration::from_secs(2), Duration::from_secs(3600)))?.value;
+    let stale = r.read(&keys::POSTGRES_STALE, read::duration(Duration::from_secs(2), Duration::from_secs(3600)))?;
+    check_pace(r, sessions.as_ref(), &stale.value);
+    let stale = stale.value;
     Some(ControlPlane { postgres, workspaces, sessions, upstream: upstream.map(|it| it.value), wake, activity, stale })
+}
+
+/// What is looked up less often than it is believed would be refused again and again.
+fn check_pace(r: &mut Reader, sessions: Option<&Sessions>, stale: &Duration) {
+    let Some(sessions) = sessions.filter(|sessions| sessions.check * 2 > *stale) else { return };
+    let hint = format!("write postgres.stale = \"{}s\" or more", sessions.check.as_secs().max(1) * 2);
+    let complaint =
+        Complaint::new("must be half of `postgres.stale` at most, for which an answer is believed").hint(hint);
+    r.complain(complaint, &sessions.check_place, &keys::SESSIONS_CHECK);
 }
 
 fn postgres(r: &mut Reader) -> Option<Option<Postgres>> {
@@ -186,6 +198,7 @@ fn sessions(
         login_page: login_page.value,
         return_parameter: parameter.map(|parameter| parameter.value),
         check: check.value,
+        check_place: check.place,
         key_file: key_file.map(|file| resolve(folder, &file.value, &file.place)),
     }))
 }

@@ -244,7 +244,8 @@ and goes on as soon as somebody has logged in.";
 too. A relative path begins at this file's folder. Default: seal.key in the data folder, made at the first start.";
 
     SESSIONS_CHECK = "sessions.check", Duration, "\"2s\"",
-"How often the sessions in use are looked up again: one that no longer holds ends what was opened with it.";
+"How often the sessions in use are looked up again: one that no longer holds ends what was opened with it. Half of
+`postgres.stale` at most.";
 
     SESSIONS_LOGIN = "sessions.login", Duration, "\"24h\"",
 "How long a login lasts.";

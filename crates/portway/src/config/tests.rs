@@ -615,6 +615,15 @@ fn what_a_control_plane_needs_is_told() {
         ),
         ("[workspaces]\naddress = \"ws-{id}\"", "workspaces.address: "),
         ("[sessions]\napi = \"/me\"\ncookie = \"s\"", "sessions.api: has no meaning without `control_upstream`"),
+        (
+            "preset = \"code-hub\"\n[postgres]\nurl = \"postgres://a@b/c\"\n[sessions]\ncheck = \"20s\"",
+            "portway.toml:5 sessions.check: must be half of `postgres.stale` at most",
+        ),
+        (
+            "[postgres]\nurl = \"postgres://a@b/c\"\nschema = \"public\"",
+            "postgres.schema: `public` is not a schema of Portway's own",
+        ),
+        ("[postgres]\nschema = \"portway\"", "postgres.schema: needs a database"),
         ("[wake]\npath = \"/x/{workspace}\"", "wake.path: has no meaning without `control_upstream`"),
     ] {
         let problems = load(text, &[]).unwrap_err();

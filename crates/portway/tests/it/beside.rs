@@ -194,7 +194,8 @@ async fn a_visit_that_comes_again_asks_the_database_nothing() {
     let echo = Echo::start().await;
     let postgres = people();
     postgres.sql("CREATE EXTENSION pg_stat_statements");
-    let settings = [("PORTWAY_SESSIONS_CHECK", "60s"), ("PORTWAY_WORKSPACES_POLL", "1h")];
+    let settings =
+        [("PORTWAY_SESSIONS_CHECK", "60s"), ("PORTWAY_POSTGRES_STALE", "1h"), ("PORTWAY_WORKSPACES_POLL", "1h")];
     let hub = Hub::with(postgres, NOBODY, &settings);
     let mut alice = hub.alice();
     let url = hub.url(echo.port(), HERS, "/");
@@ -424,7 +425,8 @@ async fn a_database_that_dies_leaves_visitors_alone_and_lets_nobody_in() {
 #[tokio::test]
 async fn what_is_stale_opens_nothing_until_the_database_answers_again() {
     let echo = Echo::start().await;
-    let hub = Hub::with(people(), NOBODY, &[("PORTWAY_POSTGRES_STALE", "2s")]);
+    let settings = [("PORTWAY_POSTGRES_STALE", "2s"), ("PORTWAY_SESSIONS_CHECK", "500ms")];
+    let hub = Hub::with(people(), NOBODY, &settings);
     let mut alice = hub.alice();
     let url = hub.url(echo.port(), HERS, "/");
     assert_eq!(alice.open(&url).await.answer.status(), 200);
