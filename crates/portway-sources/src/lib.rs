@@ -3,8 +3,9 @@
 //! A source turns what it has into core events; the [`Publisher`] applies them and tells whoever serves requests. Nothing
 //! here knows a socket, a request or a page: this crate's words are rows, files and snapshots.
 //!
-//! Reading order: [`publisher`] (one change, one way), [`store`] (Portway's own state, in SQLite or PostgreSQL), [mod@file] (the static
-//! workspace file), [`database`] (a control plane's PostgreSQL), [`watch`] (what keeps the directory up with both).
+//! Reading order: [`publisher`] (one change, one way), [`store`] (Portway's own state, in SQLite or PostgreSQL),
+//! [mod@file] (the static workspace file), [`database`] (a control plane's PostgreSQL), [`watch`] (what keeps the
+//! directory up with the first two).
 
 pub mod activity;
 pub mod database;

@@ -176,11 +176,6 @@ fn hash(bytes: Vec<u8>) -> Option<SecretHash> {
     bytes.try_into().ok().map(SecretHash)
 }
 
-/// Yes and no as a column has them.
-fn flag(yes: bool) -> i64 {
-    i64::from(yes)
-}
-
 /// A workspace id as the key under which everything about it is kept.
 fn key(workspace: &str) -> String {
     workspace.to_ascii_lowercase()

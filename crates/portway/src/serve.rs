@@ -25,7 +25,7 @@ use portway_proxy::engine::{Engine, Parts};
 use portway_proxy::http::edge::Tls;
 use portway_proxy::settings::{Settings as ProxySettings, Timeouts};
 use portway_proxy::tls::{CertificateFiles, Certificates, server_config, upstream_config};
-use portway_sources::{CatchUp, Publisher, Store, StorePlace, load_file, watch_file, watch_store};
+use portway_sources::{CatchUp, Publisher, Store, load_file, watch_file, watch_store};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::commands::check::check_certificates;
@@ -84,7 +84,7 @@ pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failu
     let publisher = Publisher::new();
     welcome::prepare(&settings, &store, sample_ports).await?;
     load(&settings, &names, &store, &publisher).await?;
-    let mut beside = Beside::prepare(&settings, &names, &store, &publisher).await?;
+    let beside = Beside::prepare(&settings, &names, &store, &publisher).await?;
     let sample_workspace = if with_demo { Some(demo::workspace::find(&publisher.current())?) } else { None };
 
     let metrics = ops::recorder()?;
@@ -125,7 +125,7 @@ pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failu
         activity,
     };
     tokio::spawn(control::answer(calls, host, ours));
-    tokio::spawn(watch_store(store.clone(), publisher.clone(), asked, beside.store_freshness(&settings), pending()));
+    tokio::spawn(watch_store(store.clone(), publisher.clone(), asked, beside.store_freshness.clone(), pending()));
     let ready = ops::Readiness::default();
     beside.follow(&store, &publisher, &ready);
     if let Some(path) = settings.workspaces_file.clone() {
@@ -264,7 +264,7 @@ fn proxy_settings(settings: &Settings, names: &Names, bound: &Bound, relied_on: 
         control_cookie: settings.control_plane.sessions.as_ref().map(|sessions| sessions.cookie.clone()),
         ide_page: settings.ide_page(names),
         hold: settings.control_plane.wake.as_ref().map_or(Duration::ZERO, |wake| wake.hold),
-        shared: matches!(settings.store(), StorePlace::Shared(_)),
+        shared: settings.store().is_shared(),
         reports_activity: settings.control_plane.activity.is_some(),
         redirect_to_https: settings.tls.as_ref().is_some_and(|tls| tls.redirect),
         hsts: settings.tls.as_ref().and_then(|tls| tls.hsts).map_or(0, |age| age.as_secs()),

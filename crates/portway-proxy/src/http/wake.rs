@@ -27,16 +27,16 @@ const HELD_MAX: usize = 1024;
 
 /// The route of a request, once it has one: it may have to wait for its workspace.
 pub(super) async fn arrive(core: &Core, visit: &Visit, head: &RequestHead) -> Route {
-    let mut routed = route(core, visit, head, !core.settings.shared);
-    if let Err(Pause::Unknown) = routed {
-        let _ = timeout(TELLING, core.control.catch_up()).await;
-        routed = route(core, visit, head, true);
-    }
-    match routed {
-        Ok(route) => route,
-        Err(Pause::Asleep(waiting)) => wait(core, visit, head, &waiting).await,
-        // It has just caught up.
-        Err(Pause::Unknown) => Route::Answer(Refusal::Unavailable.answer(Form::of(head, false), None)),
+    let mut caught_up = !core.settings.shared;
+    loop {
+        match route(core, visit, head, caught_up) {
+            Ok(route) => return route,
+            Err(Pause::Asleep(waiting)) => return wait(core, visit, head, &waiting).await,
+            Err(Pause::Unknown) => {
+                let _ = timeout(TELLING, core.control.catch_up()).await;
+                caught_up = true;
+            }
+        }
     }
 }
 

@@ -3,14 +3,13 @@
 //!
 //! What is sealed, and how, is not known here.
 
-use std::sync::Arc;
-
 use portway_core::Timestamp;
 use portway_core::secret::SecretHash;
 use portway_core::snapshot::Event;
-use portway_core::workspace::{User, UserId};
+use portway_core::workspace::UserId;
 
 use super::transaction::Lock;
+use super::users::may_log_in;
 use super::{Store, StoreError, hash, logins};
 
 /// A login to take over.
@@ -40,7 +39,7 @@ impl Store {
     pub async fn adopt_login(&self, login: &NewAdopted) -> Result<Vec<Event>, StoreError> {
         if self.is_adopted(login).await? {
             // Another gateway may have taken it over, and this one is yet to hear of its user.
-            return Ok(vec![known(login)]);
+            return Ok(vec![may_log_in(login.user.clone())]);
         }
         let mut tx = self.begin().await?;
         sqlx::query("INSERT INTO users (id, name) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET name = excluded.name")
@@ -77,7 +76,7 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
-        events.push(known(login));
+        events.push(may_log_in(login.user.clone()));
         Ok(events)
     }
 
@@ -139,8 +138,4 @@ impl Store {
         .await?;
         Ok(row.and_then(|(bytes, sealed)| Some(Adopted { hash: hash(bytes)?, sealed })))
     }
-}
-
-fn known(login: &NewAdopted) -> Event {
-    Event::User(Arc::new(User { id: login.user.clone(), suspended: false }))
 }

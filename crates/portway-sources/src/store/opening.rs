@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
@@ -11,7 +11,7 @@ use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor as _};
 
 use super::transaction::{Lock, OwnChanges};
 use super::{Store, StoreError};
-use crate::database::{Database, DatabaseError};
+use crate::database::Database;
 
 /// The database inside the data folder.
 pub(super) const FILE_NAME: &str = "portway.db";
@@ -78,6 +78,11 @@ pub fn schema_name(text: &str) -> Result<String, String> {
 }
 
 impl StorePlace {
+    /// Whether several gateways may use it at once.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Shared(_))
+    }
+
     /// Opens what is there, making it where it is missing, and brings its tables up to date.
     ///
     /// # Errors
@@ -182,10 +187,10 @@ impl SharedPlace {
     /// Nothing is connected yet; "too many clients" and a server that starts are waited out (sqlx does), as long as a
     /// question may wait for a connection.
     fn connect(&self, url: &str) -> Result<AnyPool, StoreError> {
-        Database::check_url(url).map_err(|error: DatabaseError| StoreError::Url(error.to_string()))?;
+        Database::check_url(url).map_err(|error| StoreError::Url(error.to_string()))?;
         drivers();
         let millis = TURN.as_millis();
-        let set: std::sync::Arc<str> = format!(
+        let set: Arc<str> = format!(
             "SET search_path = \"{}\"; SET statement_timeout = {millis}; \
              SET idle_in_transaction_session_timeout = {millis}; SET application_name = 'portway'; \
              SET client_min_messages = warning",

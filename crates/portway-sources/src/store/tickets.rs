@@ -7,10 +7,10 @@ use std::sync::Arc;
 use portway_core::secret::{Secret, SecretHash};
 use portway_core::snapshot::{Event, HostSession};
 use portway_core::ticket::{self, Ticket, TicketError};
-use portway_core::workspace::{User, UserId};
+use portway_core::workspace::UserId;
 
 use super::logins::gone;
-use super::users::user_id;
+use super::users::{may_log_in, require_user, user_id};
 use super::{Store, StoreError, Transaction, hash, key, port, seconds, timestamp};
 use crate::publisher::Changes;
 
@@ -125,8 +125,7 @@ impl Store {
             return refused(TicketError::Unknown, Vec::new(), Some(found.user));
         };
         // Another gateway may have made the login a moment ago, and its user with it.
-        let user = Arc::new(User { id: found.user.clone(), suspended: false });
-        let events = vec![Event::User(user), Event::Session(session.clone())];
+        let events = vec![may_log_in(found.user.clone()), Event::Session(session.clone())];
         Ok(Ok(Redeemed { user: found.user, return_to: found.return_to, session, events }))
     }
 
@@ -137,7 +136,7 @@ impl Store {
     pub async fn add_consent(&self, user: &str, workspace: &str, number: u16) -> Result<(), StoreError> {
         let (id, number) = (user_id(user)?, port(number)?);
         let mut tx = self.begin_unlisted().await?;
-        super::users::require_user(&mut tx, &id).await?;
+        require_user(&mut tx, &id).await?;
         sqlx::query("INSERT INTO consents (user_id, workspace, port) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
             .bind(&*id)
             .bind(key(workspace))

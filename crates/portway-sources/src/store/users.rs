@@ -8,7 +8,7 @@ use portway_core::snapshot::Event;
 use portway_core::workspace::{User, UserId};
 
 use super::logins::{drop_logins_of, sessions_of};
-use super::{Store, StoreError, Transaction, flag, listing, timestamp, tokens};
+use super::{Store, StoreError, Transaction, listing, timestamp, tokens};
 
 /// The longest user name, in bytes.
 const NAME_MAX: usize = 64;
@@ -67,7 +67,7 @@ impl Store {
             return Err(StoreError::Exists { what: "user", name: id.to_string() });
         }
         tx.commit().await?;
-        Ok(vec![Event::User(Arc::new(User { id, suspended: false }))])
+        Ok(vec![may_log_in(id)])
     }
 
     /// Sets or takes away a password, as a PHC string. Logins go on; [`Store::end_logins_of`] ends them.
@@ -91,7 +91,7 @@ impl Store {
         let id = user_id(name)?;
         let mut tx = self.begin().await?;
         let set = sqlx::query("UPDATE users SET suspended = $1 WHERE id = $2")
-            .bind(flag(suspended))
+            .bind(i64::from(suspended))
             .bind(&*id)
             .execute(&mut *tx)
             .await?;
@@ -166,6 +166,11 @@ impl Store {
 
 fn user_row((id, password, suspended, created_at): (String, Option<String>, i64, i64)) -> UserRow {
     UserRow { id: id.into(), password, suspended: suspended != 0, created_at: timestamp(created_at) }
+}
+
+/// The event that somebody is there, and not suspended.
+pub(super) fn may_log_in(id: UserId) -> Event {
+    Event::User(Arc::new(User { id, suspended: false }))
 }
 
 pub(super) fn no_user(id: &str) -> StoreError {

@@ -7,7 +7,7 @@ use portway_core::workspace::{Address, PortTable, State, UserId, Workspace};
 
 use super::listing::{WORKSPACE_COLUMNS_BY_KEY, workspace_row};
 use super::users::require_user;
-use super::{STORE_SOURCE, Store, StoreError, Transaction, flag, key, random_text, tokens};
+use super::{STORE_SOURCE, Store, StoreError, Transaction, key, random_text, tokens};
 
 /// A workspace to add; it begins running.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ impl Store {
         sqlx::query("UPDATE workspaces SET owner = $1, address = $2, running = $3, generation = $4 WHERE key = $5")
             .bind(owner.as_deref())
             .bind(address.to_string())
-            .bind(flag(state == State::Running))
+            .bind(i64::from(state == State::Running))
             .bind(generation)
             .bind(&*old.key)
             .execute(&mut *tx)

@@ -21,7 +21,7 @@ pub(crate) async fn run(global: &Global, args: &Migrate) -> Result<(), Failure> 
         StorePlace::Folder(folder) => folder.display().to_string(),
         StorePlace::Shared(shared) => format!("schema {}", shared.schema),
     };
-    if args.url.is_some() && matches!(store, StorePlace::Folder(_)) {
+    if args.url.is_some() && !store.is_shared() {
         return Err(Failure::usage("--url is for state in PostgreSQL, and this state is in a folder")
             .hint("write `schema = \"portway\"` under [postgres]"));
     }

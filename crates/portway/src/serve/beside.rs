@@ -18,7 +18,7 @@ use portway_core::host::Names;
 use portway_core::snapshot::Event;
 use portway_sources::{
     DATABASE_SOURCE, Database, DatabaseSource, FILE_SOURCE, Freshness, Publisher, STORE_SOURCE, SessionSource, Store,
-    StoreError, StorePlace, Used,
+    StoreError, Used,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -75,7 +75,9 @@ pub(super) struct Beside {
     check: Duration,
     freshness: Vec<Freshness>,
     sessions_freshness: Freshness,
-    /// Other gateways share Portway's own state.
+    /// Of Portway's own state.
+    pub(super) store_freshness: Freshness,
+    /// Other gateways share that state.
     shared: bool,
 }
 
@@ -99,8 +101,14 @@ impl Beside {
             check: Duration::MAX,
             freshness: Vec::new(),
             sessions_freshness: Freshness::default(),
-            shared: false,
+            store_freshness: Freshness::default(),
+            shared: settings.store().is_shared(),
         };
+        if beside.shared {
+            // It has just been opened.
+            beside.store_freshness.touch();
+            beside.freshness.push(beside.store_freshness.clone());
+        }
         let (connections, lenient) =
             plane.postgres.as_ref().map_or((5, false), |it| (it.connections, it.serve_on_mismatch));
         if let (Some(postgres), Some(query)) = (&plane.postgres, &plane.workspaces) {
@@ -143,17 +151,6 @@ impl Beside {
             });
         }
         Ok(beside)
-    }
-
-    /// The freshness of Portway's own state; what depends on it where it is somewhere else than here.
-    pub(super) fn store_freshness(&mut self, settings: &Settings) -> Freshness {
-        let freshness = Freshness::default();
-        if matches!(settings.store(), StorePlace::Shared(_)) {
-            freshness.touch();
-            self.freshness.push(freshness.clone());
-            self.shared = true;
-        }
-        freshness
     }
 
     /// What wakes workspaces, where something does.
