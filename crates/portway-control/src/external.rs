@@ -3,13 +3,14 @@
 //! A login that was taken over holds as long as the control plane's session: what is in use is looked up again every few
 //! seconds, and what no longer holds ends with everything opened by it (R53). It knows the cookie and no page.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, header};
 use portway_core::cookie::{self, ControlCookie, Found};
 use portway_core::secret::SecretHash;
+use portway_core::workspace::Group;
 use portway_sources::{Adopted, Freshness, NewAdopted, Publisher, Store, StoreError};
 use sha2::{Digest as _, Sha256};
 use tokio::time::{MissedTickBehavior, interval};
@@ -55,8 +56,14 @@ impl External {
         let hash = name_of(&value);
         let sealed = self.key.seal(&hash, &value).ok_or_else(Refusal::unavailable)?;
         let (user, name) = (session.user.clone(), session.name.clone());
-        let adopted =
-            NewAdopted { hash, user: session.user, name: session.name, expires_at: session.expires_at, sealed };
+        let adopted = NewAdopted {
+            hash,
+            user: session.user,
+            name: session.name,
+            groups: session.groups,
+            expires_at: session.expires_at,
+            sealed,
+        };
         let store = app.store.clone();
         match app.publisher.commit(async move { store.in_time(store.adopt_login(&adopted)).await }).await {
             Ok(_) => Ok(Known::Somebody(Login { user, name, hash })),
@@ -67,7 +74,7 @@ impl External {
     }
 
     fn is_shaped(&self, value: &[u8]) -> bool {
-        value.len() == self.cookie.value_len && value.iter().all(u8::is_ascii_alphanumeric)
+        self.cookie.is_shaped(value)
     }
 
     /// The control plane's session behind a login.
@@ -106,16 +113,26 @@ impl External {
             self.sessions.hold(&[]).await?;
         }
         for some in logins.chunks(AT_ONCE) {
-            let opened: Vec<(SecretHash, Option<String>)> =
-                some.iter().map(|login| (login.hash, self.session_of(login))).collect();
+            let opened: Vec<(&Adopted, Option<String>)> =
+                some.iter().map(|login| (login, self.session_of(login))).collect();
             let values: Vec<String> = opened.iter().filter_map(|(_, value)| value.clone()).collect();
-            let held: BTreeSet<String> = self.sessions.hold(&values).await?.into_iter().collect();
-            for (hash, value) in opened {
-                // One that cannot be opened was sealed under another key: nobody can tell whether it holds.
-                if value.is_none_or(|value| !held.contains(&value)) {
-                    let store = store.clone();
-                    publisher.commit(async move { store.in_time(store.end_login(&hash)).await }).await?;
-                    tracing::info!(event = "login-ended", "a session of the control plane has ended");
+            let held = self.sessions.hold(&values).await?.into_iter().map(|held| (held.value, held.groups));
+            let held: BTreeMap<String, Option<BTreeSet<Group>>> = held.collect();
+            for (login, value) in opened {
+                let store = store.clone();
+                match value.and_then(|value| held.get(&value)) {
+                    Some(Some(groups)) if *groups != login.groups => {
+                        let (user, groups) = (login.user.clone(), groups.clone());
+                        publisher.commit(async move { store.in_time(store.set_groups(&user, &groups)).await }).await?;
+                        tracing::info!(event = "groups", user_id = %login.user, "somebody's groups have changed");
+                    }
+                    Some(_) => {}
+                    // One that cannot be opened was sealed under another key: nobody can tell whether it holds.
+                    None => {
+                        let hash = login.hash;
+                        publisher.commit(async move { store.in_time(store.end_login(&hash)).await }).await?;
+                        tracing::info!(event = "login-ended", "a session of the control plane has ended");
+                    }
                 }
             }
         }

@@ -16,6 +16,7 @@ pub mod external;
 mod guard;
 mod home;
 mod join;
+pub mod jwt;
 mod limiter;
 mod login;
 mod pages;

@@ -44,7 +44,7 @@ pub(crate) struct PortView {
     pub(crate) levels: Vec<&'static str>,
 }
 
-/// A port of somebody else's workspace that was shared by name.
+/// A port of somebody else's workspace that is shared with somebody in particular.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct SharedPort {
     pub(crate) workspace: String,
@@ -109,8 +109,9 @@ impl Lens<'_> {
         PortView {
             port,
             url: self.url(&workspace.key, port),
-            level: access::effective_level(&open_rules(), port, Some(policy)).as_str(),
-            effective_level: access::effective_level(self.rules, port, Some(policy)).as_str(),
+            level: policy.wanted().as_str(),
+            effective_level: access::effective_level(self.rules, port, workspace.grants.as_deref(), Some(policy))
+                .as_str(),
             users: policy.users.iter().map(ToString::to_string).collect(),
             profile: policy.profile.map(Profile::as_str),
             scheme: policy.scheme.map(portway_core::host::Scheme::as_str),
@@ -126,12 +127,15 @@ impl Lens<'_> {
         [Level::Owner, Level::Users, Level::Authenticated, Level::Public].into_iter().filter(|l| *l <= most).collect()
     }
 
-    /// The ports of others that name `user`, and that they may open now.
+    /// The ports of others that name `user` or a group of theirs, and that they may open now. Of what a source shares, all
+    /// ports that are configured.
     pub(crate) fn shared_with(self, user: &UserId) -> Vec<SharedPort> {
         let mut shared = Vec::new();
+        let Some(person) = self.world.user(user) else { return shared };
         for workspace in self.world.workspaces().filter(|w| w.owner.as_ref() != Some(user)) {
             let Some(table) = self.world.ports(&workspace.key) else { continue };
-            for (port, _) in table.iter().filter(|(_, policy)| policy.users.contains(user)) {
+            let by_source = workspace.grants.as_ref().is_some_and(|grants| grants.names(person));
+            for (port, _) in table.iter().filter(|(_, policy)| by_source || policy.users.contains(user)) {
                 if !self.may_open(user, workspace, *port) {
                     continue;
                 }
@@ -156,11 +160,6 @@ impl Lens<'_> {
     fn url(self, key: &str, port: u16) -> Option<String> {
         self.names.url(0, key, PortForm::Number { port, tls: false }).ok()
     }
-}
-
-/// Rules that clamp nothing: what was configured, not what is in force.
-fn open_rules() -> Rules {
-    Rules { ceiling: Level::Public, protected: Default::default(), denied: Default::default() }
 }
 
 impl TokenView {

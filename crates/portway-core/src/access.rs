@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::Timestamp;
 use crate::host::{Names, Scheme, Target};
 use crate::snapshot::{Diff, HostSession, Snapshot, Token};
-use crate::workspace::{Address, Cors, Level, PortPolicy, Profile, State, UserId, Workspace};
+use crate::workspace::{Address, Cors, Grants, Level, PortPolicy, Profile, State, UserId, Workspace};
 
 #[cfg(test)]
 mod tests;
@@ -119,6 +119,7 @@ impl Front {
             state: State::Running,
             address,
             generation: none.clone(),
+            grants: None,
             source: none,
         };
         Self { server: Arc::new(server), port }
@@ -303,7 +304,7 @@ fn look(
 ) -> Result<Found, Reason> {
     let workspace = find(snapshot, rules, target)?;
     let policy = snapshot.port(&target.workspace, target.port);
-    let level = effective_level(rules, target.port, policy);
+    let level = effective_level(rules, target.port, workspace.grants.as_deref(), policy);
     let basis = if level == Level::Public {
         Basis::Public
     } else {
@@ -364,21 +365,20 @@ fn find<'a>(snapshot: &'a Snapshot, rules: &Rules, target: &Target) -> Result<&'
 pub fn user_may(snapshot: &Snapshot, rules: &Rules, target: &Target, user: &UserId) -> Result<Basis, Reason> {
     let workspace = find(snapshot, rules, target)?;
     let policy = snapshot.port(&target.workspace, target.port);
-    let level = effective_level(rules, target.port, policy);
+    let level = effective_level(rules, target.port, workspace.grants.as_deref(), policy);
     let basis = user_basis(snapshot, workspace, policy, level, user)?;
     // What sleeps is waited for on its own host.
     if workspace.state == State::Stopped { Err(Reason::Stopped) } else { Ok(basis) }
 }
 
-/// The level in force: the row's, clamped by protection and ceiling.
-pub fn effective_level(rules: &Rules, port: u16, policy: Option<&PortPolicy>) -> Level {
+/// The level in force: the more open of what the source and the owner share, clamped by protection and ceiling.
+pub fn effective_level(rules: &Rules, port: u16, grants: Option<&Grants>, policy: Option<&PortPolicy>) -> Level {
     if rules.protected.contains(&port) {
         return Level::Owner;
     }
-    policy.map_or(Level::Owner, |policy| {
-        let wanted = if policy.users.is_empty() { policy.level } else { policy.level.max(Level::Users) };
-        wanted.min(rules.ceiling)
-    })
+    let by_source = grants.map_or(Level::Owner, Grants::wanted);
+    let by_owner = policy.map_or(Level::Owner, PortPolicy::wanted);
+    by_source.max(by_owner).min(rules.ceiling)
 }
 
 fn user_basis(
@@ -395,7 +395,8 @@ fn user_basis(
     if workspace.owner.as_ref() == Some(user) {
         return Ok(Basis::Owner(user.clone()));
     }
-    let named = policy.is_some_and(|policy| policy.users.contains(user));
+    let named = policy.is_some_and(|policy| policy.users.contains(user))
+        || workspace.grants.as_ref().is_some_and(|grants| grants.names(person));
     match level {
         Level::Public | Level::Authenticated => Ok(Basis::Shared(user.clone())),
         Level::Users if named => Ok(Basis::Shared(user.clone())),

@@ -36,14 +36,37 @@ pub enum Found<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ControlCookie {
     pub name: String,
-    /// The exact length of a value, all of ASCII letters and digits.
-    pub value_len: usize,
+    pub shape: CookieShape,
+}
+
+/// What the values of a control plane's cookie look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CookieShape {
+    /// This many ASCII letters and digits.
+    Text(usize),
+    /// A signed token: three parts of base64url, the first of which is a JSON object (RFC 7515 7.1).
+    Jwt,
 }
 
 impl ControlCookie {
+    /// Whether a value could be one of the control plane's.
+    pub fn is_shaped(&self, value: &[u8]) -> bool {
+        match self.shape {
+            CookieShape::Text(len) => value.len() == len && value.iter().all(u8::is_ascii_alphanumeric),
+            CookieShape::Jwt => {
+                let is_part = |part: &[u8]| {
+                    !part.is_empty() && part.iter().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(b))
+                };
+                value.starts_with(b"ey")
+                    && value.split(|b| *b == b'.').count() == 3
+                    && value.split(|b| *b == b'.').all(is_part)
+            }
+        }
+    }
+
     fn matches(&self, name: &[u8], value: &[u8]) -> bool {
         let bare = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value);
-        name == self.name.as_bytes() && bare.len() == self.value_len && bare.iter().all(u8::is_ascii_alphanumeric)
+        name == self.name.as_bytes() && self.is_shaped(bare)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::host::{Scheme, Target};
 use crate::noticed::Notice;
 use crate::secret::SecretHash;
 use crate::snapshot::{Event, HostSession, Listing, OwnState, Token};
-use crate::workspace::{Address, Cors, Level, PortPolicy, PortTable, Profile, State, User, Workspace};
+use crate::workspace::{Address, Cors, Grants, Group, Level, PortPolicy, PortTable, Profile, State, User, Workspace};
 
 pub(crate) const USERS: [&str; 3] = ["ann", "bob", "eve"];
 pub(crate) const KEYS: [&str; 2] = ["a", "b"];
@@ -39,6 +39,7 @@ pub(crate) fn workspace(key: &str, owner: Option<&str>) -> Workspace {
         state: State::Running,
         address: Address::Ip(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1))),
         generation: "1".into(),
+        grants: None,
         name: None,
         source: "sqlite".into(),
     }
@@ -64,15 +65,26 @@ fn scheme() -> impl Strategy<Value = Scheme> {
     prop::sample::select(vec![Scheme::Http, Scheme::Https])
 }
 
+fn groups() -> impl Strategy<Value = BTreeSet<Group>> {
+    prop::collection::btree_set(any_of(["web", "ops"]), 0..2)
+}
+
+fn grants() -> impl Strategy<Value = Option<Box<Grants>>> {
+    let grants = (level(), prop::collection::btree_set(any_of(USERS), 0..2), groups())
+        .prop_map(|(level, users, groups)| Box::new(Grants { level, users, groups }));
+    prop::option::weighted(0.3, grants)
+}
+
 fn any_workspace(source: impl Strategy<Value = Arc<str>>) -> impl Strategy<Value = Arc<Workspace>> {
     let state = prop_oneof![3 => Just(State::Running), 1 => Just(State::Stopped), 1 => Just(State::Standby)];
-    (any_of(KEYS), prop::option::weighted(0.8, any_of(USERS)), state, 1..3_u8, 1..3_u8, source).prop_map(
-        |(key, owner, state, address, generation, source)| {
+    (any_of(KEYS), prop::option::weighted(0.8, any_of(USERS)), state, 1..3_u8, 1..3_u8, source, grants()).prop_map(
+        |(key, owner, state, address, generation, source, grants)| {
             Arc::new(Workspace {
                 owner,
                 state,
                 address: Address::Ip(IpAddr::V4(Ipv4Addr::new(10, 0, 0, address))),
                 generation: generation.to_string().into(),
+                grants,
                 name: None,
                 source,
                 ..workspace(&key, None)
@@ -91,7 +103,8 @@ fn any_table() -> impl Strategy<Value = Arc<PortTable>> {
 }
 
 fn any_user() -> impl Strategy<Value = Arc<User>> {
-    (any_of(USERS), prop::bool::weighted(0.2)).prop_map(|(id, suspended)| Arc::new(User { id, suspended }))
+    (any_of(USERS), prop::bool::weighted(0.2), groups())
+        .prop_map(|(id, suspended, groups)| Arc::new(User { id, suspended, groups }))
 }
 
 fn any_session() -> impl Strategy<Value = Arc<HostSession>> {

@@ -13,6 +13,9 @@ use crate::host::Scheme;
 /// A user's id, compared byte for byte.
 pub type UserId = Arc<str>;
 
+/// The name of a group of users, compared byte for byte.
+pub type Group = Arc<str>;
+
 /// A workspace as its source describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workspace {
@@ -27,6 +30,8 @@ pub struct Workspace {
     pub address: Address,
     /// Which life of the workspace this is. Connections never outlive it (R36).
     pub generation: Arc<str>,
+    /// Whom its source shares it with; `None` for nobody, which is usual and costs little.
+    pub grants: Option<Box<Grants>>,
     /// The source that owns the record: `sqlite`, `file`, `postgres`.
     pub source: Arc<str>,
 }
@@ -266,6 +271,27 @@ impl FromStr for Level {
     }
 }
 
+/// Whom a workspace is shared with by its source, on every port that is not protected. What its owner shares comes on top.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    pub level: Level,
+    pub users: BTreeSet<UserId>,
+    /// Groups whose members may open it, as the control plane names them.
+    pub groups: BTreeSet<Group>,
+}
+
+impl Grants {
+    /// The level that this comes to: naming somebody is sharing with them.
+    pub fn wanted(&self) -> Level {
+        if self.users.is_empty() && self.groups.is_empty() { self.level } else { self.level.max(Level::Users) }
+    }
+
+    /// Whether it names somebody, or a group of theirs.
+    pub fn names(&self, user: &User) -> bool {
+        self.users.contains(&user.id) || !self.groups.is_disjoint(&user.groups)
+    }
+}
+
 /// What is configured for one port of a workspace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PortPolicy {
@@ -278,6 +304,13 @@ pub struct PortPolicy {
     pub cors: Option<Cors>,
 }
 
+impl PortPolicy {
+    /// The level that this comes to: naming somebody is sharing with them.
+    pub fn wanted(&self) -> Level {
+        if self.users.is_empty() { self.level } else { self.level.max(Level::Users) }
+    }
+}
+
 /// Every configured port of one workspace.
 pub type PortTable = BTreeMap<u16, PortPolicy>;
 
@@ -287,6 +320,8 @@ pub struct User {
     pub id: UserId,
     /// A suspended user is refused at once, whatever session they hold.
     pub suspended: bool,
+    /// The groups that the control plane says they are in.
+    pub groups: BTreeSet<Group>,
 }
 
 #[cfg(test)]
@@ -335,6 +370,28 @@ mod tests {
             let error = text.parse::<Scheme>().unwrap_err();
             assert!(error.contains(&format!("`{text}`")) && error.contains("`https`"), "{error}");
         }
+    }
+
+    #[test]
+    fn naming_a_user_or_a_group_is_sharing_with_them() {
+        let named = |users: &[&str], groups: &[&str], level| Grants {
+            level,
+            users: users.iter().map(|user| UserId::from(*user)).collect(),
+            groups: groups.iter().map(|group| Group::from(*group)).collect(),
+        };
+        assert_eq!(named(&[], &[], Level::Owner).wanted(), Level::Owner);
+        assert_eq!(named(&["ann"], &[], Level::Owner).wanted(), Level::Users);
+        assert_eq!(named(&[], &["web"], Level::Owner).wanted(), Level::Users);
+        assert_eq!(named(&[], &["web"], Level::Public).wanted(), Level::Public);
+        let user = |id: &str, groups: &[&str]| User {
+            id: id.into(),
+            suspended: false,
+            groups: groups.iter().map(|group| Group::from(*group)).collect(),
+        };
+        let grants = named(&["ann"], &["web", "ops"], Level::Owner);
+        assert!(grants.names(&user("ann", &[])) && grants.names(&user("bob", &["dba", "ops"])));
+        assert!(!grants.names(&user("bob", &["dba", "Web"])) && !grants.names(&user("web", &[])));
+        assert!(!named(&[], &[], Level::Users).names(&user("ann", &["web"])));
     }
 
     #[test]

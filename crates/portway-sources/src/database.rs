@@ -4,6 +4,7 @@
 //! text is wrapped as a whole, so that its columns are known by name and each comes as text. What the columns mean is not
 //! known here.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -18,6 +19,9 @@ pub mod workspaces;
 
 /// How long a statement may take, and how long one waits for a connection: longer is "the database is away".
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Columns that hold several names.
+const LISTS: [&str; 2] = ["groups", "users"];
 
 /// Why the database did not answer. Texts are fit to be shown to the operator.
 #[derive(Debug, thiserror::Error)]
@@ -161,12 +165,25 @@ pub(crate) async fn in_time<T>(asking: impl Future<Output = Result<T, sqlx::Erro
 
 /// `query` as a table `q` whose columns are all text, each of `wanted` in its place: NULL where the query does not give it.
 pub(crate) fn as_texts(query: &str, given: &[String], wanted: &[&str]) -> String {
-    let column = |name: &&str| match given.iter().any(|column| column == name) {
-        true => format!("q.{0:?}::text AS {0:?}", *name),
-        false => format!("NULL::text AS {name:?}"),
-    };
-    let columns: Vec<String> = wanted.iter().map(column).collect();
+    let columns: Vec<String> = wanted.iter().map(|name| as_text(given, name)).collect();
     format!("SELECT {} FROM ({}) AS q", columns.join(", "), bare(query))
+}
+
+/// One column of `q` as text; a list of names as JSON, whether it is an array of PostgreSQL's or JSON already.
+fn as_text(given: &[String], name: &str) -> String {
+    match given.iter().any(|column| column == name) {
+        true if LISTS.contains(&name) => format!("to_jsonb(q.{name:?})::text AS {name:?}"),
+        true => format!("q.{name:?}::text AS {name:?}"),
+        false => format!("NULL::text AS {name:?}"),
+    }
+}
+
+/// The names in a column that is a list.
+pub(crate) fn listed<T: Ord + From<String>>(column: &str, text: Option<&str>) -> Result<BTreeSet<T>, String> {
+    let Some(text) = text.filter(|text| *text != "null") else { return Ok(BTreeSet::new()) };
+    let names: Vec<String> = serde_json::from_str(text)
+        .map_err(|_| format!("its `{column}` is no list of texts: use text[] or a JSON array of strings"))?;
+    Ok(names.into_iter().map(T::from).collect())
 }
 
 /// A query without the semicolon that people end it with.

@@ -131,6 +131,7 @@ impl Reader<'_> {
             state,
             address,
             generation: generation.into(),
+            grants: None,
             name: None,
             source: FILE_SOURCE.into(),
         }))

@@ -16,7 +16,7 @@ pub mod store;
 pub mod watch;
 
 pub use activity::{ActivitySettings, RedisServer, RedisSet, Used};
-pub use database::sessions::{ControlSession, SessionSource};
+pub use database::sessions::{ControlSession, Held, SessionSource};
 pub use database::workspaces::{AddressTemplate, DATABASE_SOURCE, DatabaseSource, WorkspaceQuery};
 pub use database::{Database, DatabaseError, check as database_check};
 pub use file::{FILE_SOURCE, FileError, read_file};

@@ -79,6 +79,17 @@ impl Visitor {
         self.navigate("POST", url, Some(form), "same-origin").await
     }
 
+    /// [`Visitor::open`], agreeing to visit somebody else's port where that is asked.
+    pub async fn agree(&mut self, url: &str) -> Arrived {
+        let arrived = self.open(url).await;
+        match arrived.url.split_once("/.portway/authorize?") {
+            Some((control, asked)) if arrived.answer.text().contains("action=\"/.portway/consent\"") => {
+                self.submit(&format!("{control}/.portway/consent"), asked).await
+            }
+            _ => arrived,
+        }
+    }
+
     /// Logs in by a one-time link.
     ///
     /// # Panics

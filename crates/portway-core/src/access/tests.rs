@@ -7,11 +7,12 @@ use crate::snapshot::Event;
 use crate::testing::{hash, session, target, token, workspace};
 use crate::workspace::{Address, PortTable, User};
 
+mod grants;
 mod histories;
 mod matrix;
 
 fn user(id: &str, suspended: bool) -> Event {
-    Event::User(Arc::new(User { id: id.into(), suspended }))
+    Event::User(Arc::new(User { id: id.into(), suspended, groups: Default::default() }))
 }
 
 fn ports(key: &str, rows: &[(u16, PortPolicy)]) -> Event {

@@ -8,7 +8,7 @@ use super::*;
 const CANARY: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 
 fn control() -> ControlCookie {
-    ControlCookie { name: "session".to_owned(), value_len: 26 }
+    ControlCookie { name: "session".to_owned(), shape: CookieShape::Text(26) }
 }
 
 fn find_in<'a>(fields: &[&'a str]) -> Found<'a> {
@@ -21,6 +21,28 @@ fn strip_text(field: &str) -> Option<String> {
 
 fn set_cookie_text(field: &str) -> Option<String> {
     set_cookie(field.as_bytes()).map(|kept| String::from_utf8(kept.into_owned()).unwrap())
+}
+
+#[test]
+fn a_control_planes_session_is_known_by_its_shape() {
+    let jwt = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2ln-_";
+    let token = ControlCookie { name: "session".to_owned(), shape: CookieShape::Jwt };
+    for (value, text, signed) in [
+        (CANARY, true, false),
+        (&CANARY[1..], false, false),
+        (jwt, false, true),
+        ("eyJ9.eyJ9.", false, false),
+        ("eyJ9.eyJ9", false, false),
+        ("eyJ9.eyJ9.c2ln.c2ln", false, false),
+        ("eyJ9.eyJ9.c2l=", false, false),
+        ("abc.def.ghi", false, false),
+        ("", false, false),
+    ] {
+        assert_eq!(control().is_shaped(value.as_bytes()), text, "{value}");
+        assert_eq!(token.is_shaped(value.as_bytes()), signed, "{value}");
+    }
+    let field = format!("a=1; session={jwt}; session=flask.own; b=2");
+    assert_eq!(strip(field.as_bytes(), Some(&token)).as_deref(), Some(&b"a=1; session=flask.own; b=2"[..]));
 }
 
 #[test]

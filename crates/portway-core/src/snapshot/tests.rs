@@ -238,7 +238,7 @@ fn what_is_in_a_snapshot_is_found_and_nothing_else() {
     let host = target("a", 3000).host;
     let policy = PortPolicy { level: Level::Public, ..PortPolicy::default() };
     let table = Arc::new(PortTable::from([(3000, policy.clone())]));
-    let user = Arc::new(User { id: "ann".into(), suspended: false });
+    let user = Arc::new(User { id: "ann".into(), suspended: false, groups: Default::default() });
     let stopped = Arc::new(Workspace { state: State::Stopped, ..workspace("b", None) });
     let snapshot = built(vec![
         Event::Workspace(Arc::new(workspace("a", Some("ann")))),
@@ -274,8 +274,11 @@ fn a_diff_is_empty_only_without_any_part() {
 
 #[test]
 fn an_update_is_printed_without_the_world_in_it() {
-    let (snapshot, diff, _) =
-        Snapshot::default().apply([Event::User(Arc::new(User { id: "ann".into(), suspended: false }))]);
+    let (snapshot, diff, _) = Snapshot::default().apply([Event::User(Arc::new(User {
+        id: "ann".into(),
+        suspended: false,
+        groups: Default::default(),
+    }))]);
     let update = Update { snapshot: Arc::new(snapshot), diff: Arc::new(diff) };
     let text = format!("{update:?}");
     assert!(text.contains("diff") && text.contains("ann") && !text.contains("suspended"), "{text}");

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use portway_core::browser::{self, Asking, Once};
-use portway_core::cookie::{self, ControlCookie, Found};
+use portway_core::cookie::{self, ControlCookie, CookieShape, Found};
 use portway_core::host::{ControlHost, Domain, Names, Place, PortForm, Scheme};
 use portway_core::secret::{Secret, SecretHash};
 use portway_core::ticket::{Ticket, TicketError};
@@ -71,7 +71,7 @@ fn address(text: &str) {
 
 /// Bytes as Cookie and as Set-Cookie.
 pub(crate) fn cookie(data: &[u8]) {
-    let control = ControlCookie { name: "session".to_owned(), value_len: 26 };
+    let control = ControlCookie { name: "session".to_owned(), shape: CookieShape::Text(26) };
     let ours = [cookie::SESSION, cookie::TRANSACTION, cookie::LOGIN];
     let is_control = |name: &[u8], value: &[u8]| {
         let bare = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);

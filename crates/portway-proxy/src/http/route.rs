@@ -175,8 +175,9 @@ fn is_ours(path: &[u8]) -> bool {
 /// open the port is decided as for every request.
 fn passes_preflights(snapshot: &Snapshot, rules: &Rules, target: &Target) -> bool {
     let policy = snapshot.port(&target.workspace, target.port);
+    let grants = snapshot.workspace(&target.workspace).and_then(|workspace| workspace.grants.as_deref());
     policy.is_some_and(|policy| policy.cors == Some(Cors::Passthrough))
-        && effective_level(rules, target.port, policy) == Level::Public
+        && effective_level(rules, target.port, grants, policy) == Level::Public
 }
 
 fn asking(head: &RequestHead, websocket: bool) -> Asking<'_> {

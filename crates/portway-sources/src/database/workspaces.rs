@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use portway_core::host::{Names, PortForm};
 use portway_core::snapshot::{Event, Listing};
-use portway_core::workspace::{Address, State, Workspace};
+use portway_core::workspace::{Address, Grants, Level, State, Workspace};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgListener, PgNotification};
 use tokio::time::{sleep, timeout};
 
-use super::{Database, DatabaseError, as_texts, in_time, missing};
+use super::{Database, DatabaseError, as_texts, in_time, listed, missing};
 use crate::freshness::Freshness;
 use crate::publisher::Publisher;
 use crate::store::users::user_id;
@@ -24,7 +24,7 @@ pub const DATABASE_SOURCE: &str = "postgres";
 
 /// Columns that the query must give, and those that it may.
 pub(super) const REQUIRED: [&str; 3] = ["id", "owner", "state"];
-pub(super) const OPTIONAL: [&str; 3] = ["address", "generation", "name"];
+pub(super) const OPTIONAL: [&str; 6] = ["address", "generation", "name", "share", "users", "groups"];
 /// The word for a row that is no workspace any more.
 const DELETED: &str = "deleted";
 /// How long a broken connection is left alone before the next try; it doubles up to the most.
@@ -97,8 +97,20 @@ struct Prepared {
     one: String,
 }
 
-/// `id, owner, state, address, generation, name`
-type Row = (Option<String>, Option<String>, Option<String>, Option<String>, Option<String>, Option<String>);
+/// One row, column by column.
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Option<String>,
+    owner: Option<String>,
+    state: Option<String>,
+    address: Option<String>,
+    generation: Option<String>,
+    name: Option<String>,
+    /// A level, users and groups that every port is shared with.
+    share: Option<String>,
+    users: Option<String>,
+    groups: Option<String>,
+}
 
 impl DatabaseSource {
     /// The workspaces that `query` gives; nothing is asked yet.
@@ -141,7 +153,7 @@ impl DatabaseSource {
         let mut workspaces = Vec::with_capacity(rows.len());
         let before = std::mem::take(&mut self.told);
         for row in rows {
-            let id = row.0.clone().unwrap_or_default();
+            let id = row.id.clone().unwrap_or_default();
             let problem = match self.workspace(row) {
                 Ok(Some(workspace)) if seen.insert(workspace.key.clone()) => {
                     workspaces.push(Arc::new(workspace));
@@ -176,7 +188,8 @@ impl DatabaseSource {
 
     /// A row as a workspace; `None` for one that is deleted.
     fn workspace(&self, row: Row) -> Result<Option<Workspace>, String> {
-        let (id, owner, state, address, generation, name) = row;
+        let grants = grants(&row)?;
+        let Row { id, owner, state, address, generation, name, .. } = row;
         let id = id.filter(|id| !id.is_empty()).ok_or("it has no `id`")?;
         let state = state.ok_or("it has no `state`")?;
         if state == DELETED {
@@ -204,6 +217,7 @@ impl DatabaseSource {
             state,
             address,
             generation: generation.into(),
+            grants,
             source: DATABASE_SOURCE.into(),
         }))
     }
@@ -288,6 +302,15 @@ impl DatabaseSource {
             publisher.publish(events).await;
         }
     }
+}
+
+/// Whom a row shares its workspace with.
+fn grants(row: &Row) -> Result<Option<Box<Grants>>, String> {
+    let level = row.share.as_deref().filter(|level| !level.is_empty()).map_or(Ok(Level::Owner), str::parse)?;
+    let users: BTreeSet<String> = listed("users", row.users.as_deref())?;
+    let users = users.iter().map(|user| user_id(user).map_err(|error| error.to_string())).collect::<Result<_, _>>()?;
+    let grants = Grants { level, users, groups: listed("groups", row.groups.as_deref())? };
+    Ok((grants != Grants::default()).then(|| Box::new(grants)))
 }
 
 /// The id that a notification names: `{"id": …}`, or the payload itself where it is no JSON.

@@ -35,6 +35,7 @@ fn a_workspace_is_read_with_its_defaults() {
         state: State::Running,
         address: "10.0.0.1".parse().unwrap(),
         generation: found.generation.clone(),
+        grants: None,
         name: None,
         source: FILE_SOURCE.into(),
     };

@@ -16,6 +16,7 @@ fn workspace(source: &str, id: &str, generation: &str) -> Arc<Workspace> {
         state: State::Running,
         address: Address::Loopback,
         generation: generation.into(),
+        grants: None,
         name: None,
         source: source.into(),
     })
@@ -27,7 +28,7 @@ fn listing(source: &str, ids: &[&str]) -> Listing {
 }
 
 fn user(id: &str) -> Event {
-    Event::User(Arc::new(User { id: id.into(), suspended: false }))
+    Event::User(Arc::new(User { id: id.into(), suspended: false, groups: Default::default() }))
 }
 
 /// `source/generation` of who holds a key.

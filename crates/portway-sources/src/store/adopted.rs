@@ -3,13 +3,15 @@
 //!
 //! What is sealed, and how, is not known here.
 
+use std::collections::BTreeSet;
+
 use portway_core::Timestamp;
 use portway_core::secret::SecretHash;
 use portway_core::snapshot::Event;
-use portway_core::workspace::UserId;
+use portway_core::workspace::{Group, UserId};
 
 use super::transaction::Lock;
-use super::users::may_log_in;
+use super::users::{event_of, groups_text, person, somebody};
 use super::{Store, StoreError, hash, logins};
 
 /// A login to take over.
@@ -19,6 +21,8 @@ pub struct NewAdopted {
     pub user: UserId,
     /// What people call them.
     pub name: Option<String>,
+    /// The groups they are in.
+    pub groups: BTreeSet<Group>,
     pub expires_at: Timestamp,
     pub sealed: Vec<u8>,
 }
@@ -27,8 +31,14 @@ pub struct NewAdopted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adopted {
     pub hash: SecretHash,
+    pub user: UserId,
+    /// The groups that their user is known to be in.
+    pub groups: BTreeSet<Group>,
     pub sealed: Vec<u8>,
 }
+
+/// `hash, sealed, id, suspended, member_of`
+type AdoptedColumns = (Vec<u8>, Vec<u8>, String, i64, String);
 
 impl Store {
     /// Keeps a login of the control plane's, or brings it up to date; its user is made where missing. A login that has
@@ -39,14 +49,18 @@ impl Store {
     pub async fn adopt_login(&self, login: &NewAdopted) -> Result<Vec<Event>, StoreError> {
         if self.is_adopted(login).await? {
             // Another gateway may have taken it over, and this one is yet to hear of its user.
-            return Ok(vec![may_log_in(login.user.clone())]);
+            return Ok(vec![event_of(&login.user, false, login.groups.clone())]);
         }
         let mut tx = self.begin().await?;
-        sqlx::query("INSERT INTO users (id, name) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET name = excluded.name")
-            .bind(&*login.user)
-            .bind(login.name.as_deref())
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(
+            "INSERT INTO users (id, name, member_of) VALUES ($1, $2, $3)
+             ON CONFLICT (id) DO UPDATE SET name = excluded.name, member_of = excluded.member_of",
+        )
+        .bind(&*login.user)
+        .bind(login.name.as_deref())
+        .bind(groups_text(&login.groups))
+        .execute(&mut *tx)
+        .await?;
         let suspended: i64 = sqlx::query_scalar("SELECT suspended FROM users WHERE id = $1")
             .bind(&*login.user)
             .fetch_one(&mut *tx)
@@ -76,7 +90,7 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
-        events.push(may_log_in(login.user.clone()));
+        events.push(event_of(&login.user, false, login.groups.clone()));
         Ok(events)
     }
 
@@ -86,11 +100,12 @@ impl Store {
         let kept: Option<i64> = sqlx::query_scalar(
             "SELECT 1 FROM logins JOIN users ON users.id = logins.user_id
              WHERE hash = $1 AND user_id = $2 AND sealed IS NOT NULL AND suspended = 0
-             AND coalesce(name, '') = $3 AND logins.expires_at BETWEEN $4 AND $5",
+             AND coalesce(name, '') = $3 AND member_of = $4 AND logins.expires_at BETWEEN $5 AND $6",
         )
         .bind(&login.hash.0[..])
         .bind(&*login.user)
         .bind(login.name.as_deref().unwrap_or_default())
+        .bind(groups_text(&login.groups))
         .bind(ends.saturating_sub(60))
         .bind(ends)
         .fetch_optional(&self.pool)
@@ -116,11 +131,13 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn adopted_logins(&self) -> Result<Vec<Adopted>, StoreError> {
-        let rows: Vec<(Vec<u8>, Vec<u8>)> =
-            sqlx::query_as("SELECT hash, sealed FROM logins WHERE sealed IS NOT NULL AND expires_at > unixepoch()")
-                .fetch_all(&self.pool)
-                .await?;
-        Ok(rows.into_iter().filter_map(|(bytes, sealed)| Some(Adopted { hash: hash(bytes)?, sealed })).collect())
+        let rows: Vec<AdoptedColumns> = sqlx::query_as(
+            "SELECT hash, sealed, users.id, suspended, member_of FROM logins JOIN users ON users.id = logins.user_id
+             WHERE sealed IS NOT NULL AND expires_at > unixepoch()",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().filter_map(adopted).collect())
     }
 
     /// The login behind a live host session, with the control plane's session sealed beside it.
@@ -128,14 +145,36 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn adopted_of_session(&self, session: &SecretHash) -> Result<Option<Adopted>, StoreError> {
-        let row: Option<(Vec<u8>, Vec<u8>)> = sqlx::query_as(
-            "SELECT logins.hash, logins.sealed FROM sessions JOIN logins ON logins.hash = sessions.login
+        let row: Option<AdoptedColumns> = sqlx::query_as(
+            "SELECT logins.hash, sealed, users.id, suspended, member_of
+             FROM sessions JOIN logins ON logins.hash = sessions.login JOIN users ON users.id = logins.user_id
              WHERE sessions.hash = $1 AND logins.sealed IS NOT NULL
              AND sessions.expires_at > unixepoch() AND logins.expires_at > unixepoch()",
         )
         .bind(&session.0[..])
         .fetch_optional(&self.pool)
         .await?;
-        Ok(row.and_then(|(bytes, sealed)| Some(Adopted { hash: hash(bytes)?, sealed })))
+        Ok(row.and_then(adopted))
     }
+
+    /// Notes which groups somebody is in now.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::Database`].
+    pub async fn set_groups(&self, user: &str, groups: &BTreeSet<Group>) -> Result<Vec<Event>, StoreError> {
+        let mut tx = self.begin().await?;
+        sqlx::query("UPDATE users SET member_of = $1 WHERE id = $2")
+            .bind(groups_text(groups))
+            .bind(user)
+            .execute(&mut *tx)
+            .await?;
+        let event = somebody(&mut tx, user).await?;
+        tx.commit().await?;
+        Ok(vec![event])
+    }
+}
+
+fn adopted((bytes, sealed, id, suspended, member_of): AdoptedColumns) -> Option<Adopted> {
+    let person = person((id, suspended, member_of));
+    Some(Adopted { hash: hash(bytes)?, user: person.id.clone(), groups: person.groups.clone(), sealed })
 }

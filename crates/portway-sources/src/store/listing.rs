@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use portway_core::snapshot::{Event, HostSession, Listing, OwnState, Token};
-use portway_core::workspace::{PortPolicy, PortTable, State, User, UserId, Workspace};
+use portway_core::workspace::{PortPolicy, PortTable, State, UserId, Workspace};
 use sqlx::AnyConnection;
 
+use super::users::{PERSON_COLUMNS, PersonColumns, person};
 use super::{STORE_SOURCE, Store, StoreError, Transaction, hash, logins, timestamp, tokens};
 
 /// `key, id, owner, address, running, generation`
@@ -31,7 +32,7 @@ impl Store {
         let mut tx = self.look().await?;
         let workspaces = workspaces(&mut tx).await?;
         let ports = tables(&mut tx, None).await?;
-        let users: Vec<(String, i64)> = sqlx::query_as("SELECT id, suspended FROM users").fetch_all(&mut *tx).await?;
+        let users: Vec<PersonColumns> = sqlx::query_as(PERSON_COLUMNS).fetch_all(&mut *tx).await?;
         let sessions: Vec<(Vec<u8>, String, String, i64)> =
             sqlx::query_as("SELECT hash, user_id, host, expires_at FROM sessions WHERE expires_at > unixepoch()")
                 .fetch_all(&mut *tx)
@@ -44,10 +45,7 @@ impl Store {
         .await?;
         tx.commit().await?;
 
-        let users = users
-            .into_iter()
-            .map(|(id, suspended)| Arc::new(User { id: id.into(), suspended: suspended != 0 }))
-            .collect();
+        let users = users.into_iter().map(person).collect();
         let sessions = sessions
             .into_iter()
             .filter_map(|(bytes, user, host, expires_at)| {
@@ -145,6 +143,7 @@ pub(super) fn workspace_row(row: WorkspaceColumns) -> Option<Arc<Workspace>> {
         state: if running != 0 { State::Running } else { State::Stopped },
         address,
         generation: generation.into(),
+        grants: None,
         name: None,
         source: STORE_SOURCE.into(),
     }))

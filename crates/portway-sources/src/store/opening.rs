@@ -18,14 +18,15 @@ pub(super) const FILE_NAME: &str = "portway.db";
 /// How long a change waits for its turn, and a question for a connection.
 const TURN: Duration = Duration::from_secs(5);
 /// Steps of SQLite's schema; step N ends by setting `user_version` to N. A step that has been released is never edited.
-const FILE_STEPS: [&str; 4] = [
+pub(super) const FILE_STEPS: [&str; 5] = [
     include_str!("sqlite/schema-1.sql"),
     include_str!("sqlite/schema-2.sql"),
     include_str!("sqlite/schema-3.sql"),
     include_str!("sqlite/schema-4.sql"),
+    include_str!("sqlite/schema-5.sql"),
 ];
 /// Steps of PostgreSQL's; step N ends by setting `meta.steps` to N.
-const SCHEMA_STEPS: [&str; 1] = [include_str!("postgres/schema-1.sql")];
+const SCHEMA_STEPS: [&str; 2] = [include_str!("postgres/schema-1.sql"), include_str!("postgres/schema-2.sql")];
 
 /// A schema of a PostgreSQL that is Portway's own.
 #[derive(Clone, PartialEq, Eq)]

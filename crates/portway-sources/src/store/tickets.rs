@@ -10,7 +10,7 @@ use portway_core::ticket::{self, Ticket, TicketError};
 use portway_core::workspace::UserId;
 
 use super::logins::gone;
-use super::users::{may_log_in, require_user, user_id};
+use super::users::{require_user, somebody, user_id};
 use super::{Store, StoreError, Transaction, hash, key, port, seconds, timestamp};
 use crate::publisher::Changes;
 
@@ -119,13 +119,14 @@ impl Store {
                 return refused(error, Vec::new(), Some(found.user));
             }
         };
-        tx.commit().await?;
         let Some(session) = made else {
             // The login ended while the visitor was on the way.
+            tx.commit().await?;
             return refused(TicketError::Unknown, Vec::new(), Some(found.user));
         };
         // Another gateway may have made the login a moment ago, and its user with it.
-        let events = vec![may_log_in(found.user.clone()), Event::Session(session.clone())];
+        let events = vec![somebody(&mut tx, &found.user).await?, Event::Session(session.clone())];
+        tx.commit().await?;
         Ok(Ok(Redeemed { user: found.user, return_to: found.return_to, session, events }))
     }
 

@@ -1,11 +1,12 @@
 //! People: names, password hashes, suspension. It does not know how a password is hashed or checked.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use portway_core::Timestamp;
 use portway_core::snapshot::Event;
-use portway_core::workspace::{User, UserId};
+use portway_core::workspace::{Group, User, UserId};
 
 use super::logins::{drop_logins_of, sessions_of};
 use super::{Store, StoreError, Transaction, listing, timestamp, tokens};
@@ -67,7 +68,7 @@ impl Store {
             return Err(StoreError::Exists { what: "user", name: id.to_string() });
         }
         tx.commit().await?;
-        Ok(vec![may_log_in(id)])
+        Ok(vec![event_of(&id, false, BTreeSet::new())])
     }
 
     /// Sets or takes away a password, as a PHC string. Logins go on; [`Store::end_logins_of`] ends them.
@@ -98,7 +99,7 @@ impl Store {
         if set.rows_affected() == 0 {
             return Err(no_user(&id));
         }
-        let mut events = vec![Event::User(Arc::new(User { id: id.clone(), suspended }))];
+        let mut events = vec![somebody(&mut tx, &id).await?];
         if suspended {
             events.extend(drop_logins_of(&mut tx, &id).await?);
         }
@@ -168,9 +169,34 @@ fn user_row((id, password, suspended, created_at): (String, Option<String>, i64,
     UserRow { id: id.into(), password, suspended: suspended != 0, created_at: timestamp(created_at) }
 }
 
-/// The event that somebody is there, and not suspended.
-pub(super) fn may_log_in(id: UserId) -> Event {
-    Event::User(Arc::new(User { id, suspended: false }))
+/// `id, suspended, member_of`
+pub(super) type PersonColumns = (String, i64, String);
+pub(super) const PERSON_COLUMNS: &str = "SELECT id, suspended, member_of FROM users";
+
+/// A row as a core value. Groups that cannot be read are none: they open nothing.
+pub(super) fn person((id, suspended, member_of): PersonColumns) -> Arc<User> {
+    let groups = serde_json::from_str::<Vec<String>>(&member_of).unwrap_or_default();
+    let groups = groups.into_iter().map(Group::from).collect();
+    Arc::new(User { id: id.into(), suspended: suspended != 0, groups })
+}
+
+/// Groups as their column keeps them: in order, so that the same ones are the same text.
+pub(super) fn groups_text(groups: &BTreeSet<Group>) -> String {
+    serde_json::Value::from_iter(groups.iter().map(|group| &**group)).to_string()
+}
+
+/// The event that somebody is there.
+pub(super) fn event_of(id: &UserId, suspended: bool, groups: BTreeSet<Group>) -> Event {
+    Event::User(Arc::new(User { id: id.clone(), suspended, groups }))
+}
+
+/// The same of somebody as they are kept.
+pub(super) async fn somebody(tx: &mut Transaction, id: &str) -> Result<Event, StoreError> {
+    let row: Option<PersonColumns> = sqlx::query_as("SELECT id, suspended, member_of FROM users WHERE id = $1")
+        .bind(id)
+        .fetch_optional(&mut **tx)
+        .await?;
+    row.map(|row| Event::User(person(row))).ok_or_else(|| no_user(id))
 }
 
 pub(super) fn no_user(id: &str) -> StoreError {

@@ -102,7 +102,7 @@ fn row(context: &Context, workspace: &str, port: u16, policy: &PortPolicy) -> Ro
         cors: policy.cors.map(Cors::as_str),
         level: policy.level.as_str(),
         users: policy.users.iter().map(ToString::to_string).collect(),
-        effective: effective_level(&context.settings.rules, port, Some(policy)).as_str(),
+        effective: effective_level(&context.settings.rules, port, None, Some(policy)).as_str(),
     }
 }
 

@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use portway_core::cookie::ControlCookie;
+use portway_control::sessions::Pointers;
+use portway_core::cookie::{ControlCookie, CookieShape};
 use portway_core::host::canonical_port;
 use portway_core::workspace::Address;
 use portway_sources::{ActivitySettings, AddressTemplate, RedisServer, RedisSet, WorkspaceQuery};
@@ -61,16 +62,17 @@ pub(crate) struct Sessions {
 /// How sessions are looked up.
 #[derive(Clone)]
 pub(crate) enum Way {
-    Query {
-        url: String,
-        sql: String,
-    },
-    /// Paths into the answer are JSON pointers.
-    Api {
-        path: String,
-        user: String,
-        name: Option<String>,
-    },
+    Query { url: String, sql: String },
+    Api { path: String, answer: Pointers },
+    Jwt { keys: Keys, claims: Pointers, issuer: Option<String>, audience: Option<String> },
+}
+
+/// Where the keys of signed sessions are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Keys {
+    /// A path of the API server.
+    Path(String),
+    File(PathBuf),
 }
 
 /// The API server, by plain http.
@@ -182,15 +184,21 @@ fn sessions(
     let parameter = r.read(&keys::SESSIONS_RETURN_PARAMETER, read::parsed(parameter));
     let check = r.read(&keys::SESSIONS_CHECK, read::duration(Duration::from_millis(100), Duration::from_secs(60)))?;
     let key_file = r.read(&keys::SESSIONS_KEY_FILE, read::text);
-    let Some((way, place)) = way(r, postgres, has_upstream)? else { return Some(None) };
-    for (key, given) in [(&keys::SESSIONS_COOKIE, name.is_some()), (&keys::SESSIONS_COOKIE_LENGTH, length.is_some())] {
+    let Some((way, place)) = way(r, postgres, has_upstream, folder)? else { return Some(None) };
+    let shape = match way {
+        Way::Jwt { .. } => Some(CookieShape::Jwt),
+        Way::Query { .. } | Way::Api { .. } => {
+            length.and_then(|length| usize::try_from(length.value).ok()).map(CookieShape::Text)
+        }
+    };
+    for (key, given) in [(&keys::SESSIONS_COOKIE, name.is_some()), (&keys::SESSIONS_COOKIE_LENGTH, shape.is_some())] {
         if !given {
             r.missing(&place, key);
         }
     }
     let cookie = ControlCookie {
         name: name.map(|name| name.value).unwrap_or_default(),
-        value_len: usize::try_from(length.map_or(0, |length| length.value)).unwrap_or(0),
+        shape: shape.unwrap_or(CookieShape::Text(0)),
     };
     Some(Some(Sessions {
         way,
@@ -203,18 +211,22 @@ fn sessions(
     }))
 }
 
-/// By the API where that is given, else by the query; and where it was given.
-fn way(r: &mut Reader, postgres: Option<&Postgres>, has_upstream: bool) -> Option<Option<(Way, Place)>> {
+/// By keys where they are given, else by the API, else by the query; and where it was given.
+fn way(r: &mut Reader, postgres: Option<&Postgres>, has_upstream: bool, folder: &Path) -> Option<Option<(Way, Place)>> {
     let query = r.read(&keys::SESSIONS_QUERY, read::parsed(words));
     let url = r.read(&keys::SESSIONS_URL, database_url);
     let api = r.read(&keys::SESSIONS_API, read::parsed(api_path));
     let user = r.read(&keys::SESSIONS_API_USER, read::parsed(pointer))?.value;
     let name = r.read(&keys::SESSIONS_API_NAME, read::parsed(pointer)).map(|name| name.value);
+    let groups = r.read(&keys::SESSIONS_API_GROUPS, read::parsed(pointer)).map(|groups| groups.value);
+    if let Some(jwt) = jwt(r, has_upstream, folder)? {
+        return Some(Some(jwt));
+    }
     if let Some(api) = api {
         if !has_upstream {
             without_upstream(r, &api.place, &keys::SESSIONS_API);
         }
-        return Some(Some((Way::Api { path: api.value, user, name }, api.place)));
+        return Some(Some((Way::Api { path: api.value, answer: Pointers { user, name, groups } }, api.place)));
     }
     let Some(query) = query else { return Some(None) };
     let url = match (url, postgres) {
@@ -226,6 +238,32 @@ fn way(r: &mut Reader, postgres: Option<&Postgres>, has_upstream: bool) -> Optio
         }
     };
     Some(Some((Way::Query { url, sql: query.value }, query.place)))
+}
+
+fn jwt(r: &mut Reader, has_upstream: bool, folder: &Path) -> Option<Option<(Way, Place)>> {
+    let path = r.read(&keys::SESSIONS_JWKS, read::parsed(api_path));
+    let file = r.read(&keys::SESSIONS_JWKS_FILE, read::text);
+    let issuer = r.read(&keys::SESSIONS_JWT_ISSUER, read::parsed(words)).map(|issuer| issuer.value);
+    let audience = r.read(&keys::SESSIONS_JWT_AUDIENCE, read::parsed(words)).map(|audience| audience.value);
+    let user = r.read(&keys::SESSIONS_JWT_USER, read::parsed(pointer))?.value;
+    let name = r.read(&keys::SESSIONS_JWT_NAME, read::parsed(pointer)).map(|name| name.value);
+    let groups = r.read(&keys::SESSIONS_JWT_GROUPS, read::parsed(pointer)).map(|groups| groups.value);
+    let (keys, place) = match (path, file) {
+        (None, None) => return Some(None),
+        (Some(path), None) => {
+            if !has_upstream {
+                without_upstream(r, &path.place, &keys::SESSIONS_JWKS);
+            }
+            (Keys::Path(path.value), path.place)
+        }
+        (None, Some(file)) => (Keys::File(resolve(folder, &file.value, &file.place)), file.place),
+        (Some(_), Some(file)) => {
+            let complaint = Complaint::new("and `sessions.jwks` are both given").hint("remove one of them");
+            r.complain(complaint, &file.place, &keys::SESSIONS_JWKS_FILE);
+            return None;
+        }
+    };
+    Some(Some((Way::Jwt { keys, claims: Pointers { user, name, groups }, issuer, audience }, place)))
 }
 
 fn wake(r: &mut Reader, has_upstream: bool) -> Option<Option<Wake>> {

@@ -171,7 +171,8 @@ Default: nothing; without any configuration file, and under .localhost, this mac
     WORKSPACES_QUERY = "workspaces.query", Text, none("\"SELECT id, owner, state FROM workspaces\""),
 "A query of the database under [postgres] that gives every workspace. Columns, by name: `id`, `owner`, `state` (one of
 running, starting, standby, archived, stopping, error, stopped, deleted), and if it likes `address`, `generation` (which
-life of the workspace this is: connections end with it), `name`.";
+life of the workspace this is: connections end with it), `name`; and whom every port but protected ones is shared with:
+`share` (owner, users, authenticated or public), `users` and `groups` (text[] or JSON arrays of ids and of names).";
 
     WORKSPACES_ADDRESS = "workspaces.address", Text, none("\"codehub-ws-{workspace}\""),
 "Where the workspaces of the query are, if it gives no `address`: an address, or a name made of the id.";
@@ -210,7 +211,7 @@ Default: the default port of the workspace.";
 
     SESSIONS_QUERY = "sessions.query", Text, none("\"SELECT user_id AS user, expires_at FROM sessions WHERE id = $1\""),
 "A query that gives, for the value of the control plane's session cookie ($1), `user` and `expires_at`, and if it likes
-`name`; no row for a session that does not hold. With it the control plane's login is Portway's, and Portway has no users
+`name` and `groups` (text[] or a JSON array); no row for a session that does not hold. With it the control plane's login is Portway's, and Portway has no users
 and passwords of its own.";
 
     SESSIONS_API = "sessions.api", Text, none("\"/api/v1/session\""),
@@ -222,6 +223,32 @@ and passwords of its own.";
 
     SESSIONS_API_NAME = "sessions.api_name", Text, none("\"/username\""),
 "Where their name stands.";
+
+    SESSIONS_API_GROUPS = "sessions.api_groups", Text, none("\"/groups\""),
+"Where the groups they are in stand: an array of texts.";
+
+    SESSIONS_JWKS = "sessions.jwks", Text, none("\"/.well-known/jwks.json\""),
+"Instead of the query or the API, where the session cookie is a signed token (JWT): a path of `control_upstream` that gives
+the public keys (RFC 7517). RSA, P-256, P-384 and Ed25519 are known; tokens signed with a shared secret never count. A token
+cannot be taken back: it ends at its `exp`, or when its key leaves the set, so keep it short.";
+
+    SESSIONS_JWKS_FILE = "sessions.jwks_file", Text, none("\"/etc/portway/jwks.json\""),
+"The same keys in a file, read again every minute. A relative path begins at this file's folder.";
+
+    SESSIONS_JWT_ISSUER = "sessions.jwt_issuer", Text, none("\"https://code-hub.com\""),
+"The `iss` that tokens must have.";
+
+    SESSIONS_JWT_AUDIENCE = "sessions.jwt_audience", Text, none("\"portway\""),
+"The `aud` that tokens must have. Without it, a token that names an audience is refused: it was made for somebody else.";
+
+    SESSIONS_JWT_USER = "sessions.jwt_user", Text, "\"/sub\"",
+"Where the user's id stands in the claims: a JSON pointer.";
+
+    SESSIONS_JWT_NAME = "sessions.jwt_name", Text, none("\"/preferred_username\""),
+"Where their name stands.";
+
+    SESSIONS_JWT_GROUPS = "sessions.jwt_groups", Text, none("\"/groups\""),
+"Where the groups they are in stand: an array of texts.";
 
     SESSIONS_URL = "sessions.url", Text, none("\"postgres://portway_sessions@postgres:5432/codehub\""),
 "The database for that query, where it has a role of its own. Default: the one under [postgres].";

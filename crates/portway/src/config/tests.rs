@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use portway_core::cookie::CookieShape;
 use portway_core::host::{Place as Named, PortForm, Scheme};
 use portway_core::workspace::Level;
 use portway_testkit::TempDir;
 
-use super::control_plane::Way;
+use super::control_plane::{Keys, Way};
 use super::keys::{KEYS, Key, Kind, TABLES};
 use super::settings::LogFormat;
 use super::{Flags, Problem, Settings, reference};
@@ -111,7 +112,7 @@ fn every_key_has_a_variable_of_its_own() {
 
 /// Keys for which every text is well formed.
 fn is_any_text(key: &Key) -> bool {
-    key.kind == Kind::Text && ["data", "workspaces.file", "sessions.key_file"].contains(&key.path)
+    key.kind == Kind::Text && ["data", "workspaces.file", "sessions.key_file", "sessions.jwks_file"].contains(&key.path)
 }
 
 #[test]
@@ -590,7 +591,7 @@ fn ten_lines_stand_beside_code_hub() {
     let plane = &settings.control_plane;
     let (workspaces, sessions) = (plane.workspaces.as_ref().unwrap(), plane.sessions.as_ref().unwrap());
     assert!(workspaces.sql.contains("owner_user_id AS owner") && workspaces.channels == ["ws_sse"]);
-    assert_eq!((sessions.cookie.name.as_str(), sessions.cookie.value_len), ("session", 26));
+    assert_eq!((sessions.cookie.name.as_str(), sessions.cookie.shape), ("session", CookieShape::Text(26)));
     let Way::Query { url, .. } = &sessions.way else { panic!("by the query") };
     assert_eq!(url, "postgres://portway@postgres:5432/codehub");
     assert_eq!(plane.wake.as_ref().unwrap().path, "/api/v1/workspaces/{workspace}");
@@ -599,7 +600,25 @@ fn ten_lines_stand_beside_code_hub() {
     let text = "preset = \"code-hub\"\n[postgres]\nurl = \"postgres://a@b/c\"\n[sessions]\ncookie = \"hub\"\n";
     let variables = [("PORTWAY_SESSIONS_COOKIE_LENGTH", "40")];
     let sessions = load(text, &variables).unwrap().control_plane.sessions.unwrap();
-    assert_eq!((sessions.cookie.name.as_str(), sessions.cookie.value_len), ("hub", 40));
+    assert_eq!((sessions.cookie.name.as_str(), sessions.cookie.shape), ("hub", CookieShape::Text(40)));
+}
+
+#[test]
+fn signed_sessions_need_no_length_and_no_database() {
+    let settings = good(
+        "control_upstream = \"http://api:8000\"\n[sessions]\njwks = \"/jwks.json\"\ncookie = \"token\"\n\
+         jwt_issuer = \"https://hub\"\njwt_groups = \"/realm/groups\"\n",
+    );
+    let sessions = settings.control_plane.sessions.unwrap();
+    assert_eq!((sessions.cookie.name.as_str(), sessions.cookie.shape), ("token", CookieShape::Jwt));
+    let Way::Jwt { keys, claims, issuer, audience } = &sessions.way else { panic!("by its signature") };
+    assert_eq!(*keys, Keys::Path("/jwks.json".to_owned()));
+    assert_eq!((claims.user.as_str(), claims.groups.as_deref()), ("/sub", Some("/realm/groups")));
+    assert_eq!((issuer.as_deref(), audience.as_deref()), (Some("https://hub"), None));
+    // Stronger than a preset's query.
+    let text = "preset = \"code-hub\"\n[postgres]\nurl = \"postgres://a@b/c\"\n[sessions]\njwks_file = \"keys.json\"\n";
+    let sessions = load(text, &[]).unwrap().control_plane.sessions.unwrap();
+    assert!(matches!(sessions.way, Way::Jwt { keys: Keys::File(_), .. }));
 }
 
 #[test]
@@ -624,6 +643,12 @@ fn what_a_control_plane_needs_is_told() {
             "postgres.schema: `public` is not a schema of Portway's own",
         ),
         ("[postgres]\nschema = \"portway\"", "postgres.schema: needs a database"),
+        ("[sessions]\njwks = \"/keys\"\ncookie = \"s\"", "sessions.jwks: has no meaning without `control_upstream`"),
+        ("[sessions]\njwks_file = \"keys.json\"", "sessions.cookie: is missing"),
+        (
+            "control_upstream = \"http://api\"\n[sessions]\njwks_file = \"a\"\njwks = \"/b\"",
+            "portway.toml:3 sessions.jwks_file: and `sessions.jwks` are both given",
+        ),
         ("[wake]\npath = \"/x/{workspace}\"", "wake.path: has no meaning without `control_upstream`"),
     ] {
         let problems = load(text, &[]).unwrap_err();

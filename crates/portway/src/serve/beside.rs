@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use portway_control::client::ApiServer;
 use portway_control::external::External;
+use portway_control::jwt::{JwtSessions, KeySource};
 use portway_control::seal::{KEY_LEN, SealKey};
 use portway_control::sessions::{ApiSessions, Sessions};
 use portway_control::wake::{WakeRequest, Waker};
@@ -26,12 +27,13 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::ops::Readiness;
 use crate::config::Settings;
-use crate::config::control_plane::{Sessions as Logins, Way};
+use crate::config::control_plane::{Keys, Sessions as Logins, Way};
 use crate::output::Failure;
 
 /// What to do about a database that does not fit.
 const MISMATCH: &str =
     "`portway check` compares the configuration with the database; postgres.mismatch = \"serve\" starts all the same";
+const NO_UPSTREAM: &str = "there is no `control_upstream`";
 /// The key under which sessions of the control plane are sealed, in the data folder.
 const KEY: &str = "seal.key";
 
@@ -45,15 +47,26 @@ fn look_ups(settings: &Settings, sessions: &Logins, connections: u32) -> Result<
                 SessionSource::new(database(url, connections)?, sql).map_err(|error| told(key, error.to_string()))?;
             Ok((Sessions::Query(source), key))
         }
-        Way::Api { path, user, name } => {
+        Way::Jwt { keys, claims, issuer, audience } => {
+            let (source, key) = match keys {
+                Keys::Path(path) => {
+                    let key = "sessions.jwks";
+                    let server = api_server(settings).ok_or_else(|| told(key, NO_UPSTREAM.to_owned()))?;
+                    (KeySource::Server(server, path.clone()), key)
+                }
+                Keys::File(path) => (KeySource::File(path.clone()), "sessions.jwks_file"),
+            };
+            let jwt = JwtSessions::new(source, claims.clone(), issuer.clone(), audience.clone());
+            Ok((Sessions::Jwt(jwt), key))
+        }
+        Way::Api { path, answer } => {
             let key = "sessions.api";
-            let server = api_server(settings).ok_or_else(|| told(key, "there is no `control_upstream`".to_owned()))?;
+            let server = api_server(settings).ok_or_else(|| told(key, NO_UPSTREAM.to_owned()))?;
             let api = ApiSessions {
                 server,
                 path: path.clone(),
                 cookie: sessions.cookie.name.clone(),
-                user: user.clone(),
-                name: name.clone(),
+                answer: answer.clone(),
                 lifetime_s: settings.login_lifetime.as_secs(),
             };
             Ok((Sessions::Api(api), key))

@@ -29,7 +29,7 @@ pub(super) async fn relied_on(settings: &Settings) -> ReliedOn {
     servers.extend(plane.postgres.iter().flat_map(|postgres| Database::server(&postgres.url)));
     servers.extend(plane.sessions.iter().filter_map(|sessions| match &sessions.way {
         Way::Query { url, .. } => Database::server(url),
-        Way::Api { .. } => None,
+        Way::Api { .. } | Way::Jwt { .. } => None,
     }));
     servers.extend(plane.activity.iter().flat_map(|activity| activity.redis.server()));
     servers.extend(plane.upstream.iter().map(|upstream| (upstream.host.clone(), upstream.port)));

@@ -4,82 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::BytesMut;
-use portway_testkit::gateway::Builder;
 use portway_testkit::upstream::Server;
-use portway_testkit::visitor::Arrived;
-use portway_testkit::{Echo, Gateway, Postgres, Recorder, Redis, Step, Stream, Visitor, eventually_async, message};
-use tokio::io::AsyncWriteExt;
+use portway_testkit::{Echo, Recorder, Redis, Step, Visitor, eventually_async};
 
-use crate::stage::builder;
-
-pub(crate) const ALICE: &str = "01HALICE000000000000000000";
-const BOB: &str = "01HBOB00000000000000000000";
-pub(crate) const SESSION: &str = "01HSESSIONALICE00000000000";
-pub(crate) const HERS: &str = "11111111-1111-4111-8111-111111111111";
-const HIS: &str = "22222222-2222-4222-8222-222222222222";
-pub(crate) const CONTROL: &str = "portway.localhost";
-/// A port on which nothing listens.
-const NOBODY: u16 = 9;
-
-/// The database with alice, who is logged in, and bob, each with a workspace that runs.
-pub(crate) fn people() -> Postgres {
-    let postgres = Postgres::codehub();
-    postgres.sql(&format!(
-        "INSERT INTO users (id, username, password_hash) VALUES ('{ALICE}', 'alice', ''), ('{BOB}', 'bob', '');
-         INSERT INTO sessions (id, user_id, expires_at) VALUES ('{SESSION}', '{ALICE}', now() + interval '1 day');
-         INSERT INTO workspaces (id, owner_user_id, name, phase)
-         VALUES ('{HERS}', '{ALICE}', 'Atelier', 'RUNNING'), ('{HIS}', '{BOB}', 'Den', 'RUNNING')"
-    ));
-    postgres
-}
-
-struct Hub {
-    gateway: Gateway,
-    postgres: Postgres,
-}
-
-impl Hub {
-    /// Beside a database, with no API server.
-    fn start(postgres: Postgres) -> Self {
-        Self::with(postgres, NOBODY, &[])
-    }
-
-    /// With an API server on this port, and settings by their variables.
-    fn with(postgres: Postgres, api: u16, settings: &[(&str, &str)]) -> Self {
-        let config = format!(
-            "preset = \"code-hub\"\ncontrol_upstream = \"http://127.0.0.1:{api}\"\n[postgres]\nurl = \"{}\"\n\
-             [workspaces]\naddress = \"localhost\"\nallow = [\"127.0.0.1\", \"::1\"]\npoll = \"300ms\"\n",
-            postgres.url()
-        );
-        let builder = settings.iter().fold(hub(&config), |builder, (name, value)| builder.env(name, value));
-        Self { gateway: builder.start(), postgres }
-    }
-
-    fn url(&self, port: u16, workspace: &str, path: &str) -> String {
-        format!("http://{port}-{workspace}.{CONTROL}:{}{path}", self.gateway.plain().port())
-    }
-
-    /// A browser that is logged in at the control plane.
-    fn alice(&self) -> Visitor {
-        let mut visitor = Visitor::new(self.gateway.plain());
-        visitor.keep(CONTROL, "session", SESSION);
-        visitor
-    }
-
-    fn phase(&self, workspace: &str, phase: &str) {
-        self.postgres.sql(&format!("UPDATE workspaces SET phase = '{phase}', desired_state = '{phase}', phase_changed_at = now() WHERE id = '{workspace}'"));
-    }
-}
-
-/// A gateway for the control plane's host that is not started yet.
-pub(crate) fn hub(config: &str) -> Builder {
-    builder().env("PORTWAY_LIMITS_DRAIN", "500ms").arg("--domain").arg(CONTROL).config(config)
-}
-
-pub(crate) fn reason(arrived: &Arrived) -> String {
-    format!("{} {}", arrived.answer.status(), arrived.answer.field("portway-reason").unwrap_or_default())
-}
+use crate::hub::{ALICE, BOB, CONTROL, HERS, HIS, Hub, NOBODY, SESSION, hub, json_api, people, reason};
 
 #[tokio::test]
 async fn whoever_is_logged_in_there_opens_a_port_of_their_own_workspace_and_nobody_elses() {
@@ -236,24 +164,11 @@ async fn its_workspaces_are_shared_like_any_other() {
 
 /// An API that knows alice's session until it is told to forget it.
 async fn session_api(holds: Arc<AtomicBool>) -> Server {
-    Server::start(None, move |mut stream: Box<dyn Stream>| {
-        let holds = holds.clone();
-        async move {
-            let mut buffer = BytesMut::new();
-            while let Some(request) = message::read_head(&mut stream, &mut buffer).await? {
-                let cookie = request.field("cookie").unwrap_or_default();
-                let known = cookie == format!("session={SESSION}") && holds.load(Ordering::Relaxed);
-                let body = format!("{{\"id\":\"{ALICE}\",\"username\":\"alice\"}}");
-                let answer = if known && request.start_line().starts_with("GET /api/v1/session ") {
-                    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-                } else {
-                    "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".to_owned()
-                };
-                stream.write_all(answer.as_bytes()).await?;
-                stream.flush().await?;
-            }
-            Ok(())
-        }
+    json_api(move |request| {
+        let cookie = request.field("cookie").unwrap_or_default();
+        let known = cookie == format!("session={SESSION}") && holds.load(Ordering::Relaxed);
+        let asked = request.start_line().starts_with("GET /api/v1/session ");
+        (known && asked).then(|| format!("{{\"id\":\"{ALICE}\",\"username\":\"alice\"}}"))
     })
     .await
 }

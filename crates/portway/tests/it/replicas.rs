@@ -6,7 +6,7 @@ use std::time::Instant;
 use portway_testkit::{Echo, Gateway, Postgres, TempDir, Visitor, eventually_async};
 use tokio::task::JoinSet;
 
-use crate::beside::{ALICE, CONTROL, HERS, SESSION, hub, people, reason};
+use crate::hub::{ALICE, CONTROL, HERS, SESSION, hub, people, reason};
 
 /// Gateways that share their state, and the database they share it in.
 struct Replicas {
@@ -196,18 +196,32 @@ fn tables_are_made_by_whoever_may_and_used_by_a_role_that_owns_nothing() {
         (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     };
     let (done, said) = migrate(&["--url", &postgres.url()]);
-    assert!(done && said.contains("from step 0 to 1"), "{said}");
+    assert!(done && said.contains("from step 0 to 2"), "{said}");
     let (done, said) = migrate(&[]);
     assert!(done && said.contains("up to date"), "{said}");
     let served = hub(&config(&postgres, "gate")).start();
     served.run(&["share", "set", HERS, "3000", "public"]);
     assert_eq!(postgres.sql("SELECT level FROM portway.ports"), "public");
     let (status, errors) = {
-        postgres.sql("UPDATE portway.meta SET steps = 2");
+        postgres.sql("UPDATE portway.meta SET steps = 3");
         hub(&config(&postgres, "gate")).start_refused()
     };
     assert!(status.code() == Some(1) && errors.contains("newer Portway"), "{errors}");
     served.stop();
+}
+
+#[tokio::test]
+async fn the_documented_roles_read_the_control_planes_tables_and_not_portways_own() {
+    let (echo, postgres) = (Echo::start().await, people());
+    // The schema is named like the role: both have a table `workspaces`.
+    postgres.sql(include_str!("../../../../docs/reference/postgres-roles.sql"));
+    let gateway =
+        hub(&config(&postgres, "portway")).env("PORTWAY_SESSIONS_URL", &postgres.url_of("portway_sessions")).start();
+    let mut alice = Visitor::new(gateway.plain());
+    alice.keep(CONTROL, "session", SESSION);
+    assert_eq!(alice.open(&url(echo.port())).await.answer.status(), 200);
+    assert_eq!(postgres.sql("SELECT tableowner FROM pg_tables WHERE schemaname = 'portway' LIMIT 1"), "portway");
+    gateway.stop();
 }
 
 #[test]

@@ -249,9 +249,13 @@ fn levels_in_force_are_the_tables() {
         let row = shared(level, if named { &["bob"] } else { &[] });
         for (ceiling, wanted) in CEILINGS.into_iter().zip(across) {
             let rules = Rules { ceiling, ..Rules::default() };
-            assert_eq!(effective_level(&rules, 3000, Some(&row)).as_str(), wanted, "{level:?} {named} {ceiling:?}");
-            assert_eq!(effective_level(&rules, 8080, Some(&row)), Level::Owner);
-            assert_eq!(effective_level(&rules, 3000, None), Level::Owner);
+            assert_eq!(
+                effective_level(&rules, 3000, None, Some(&row)).as_str(),
+                wanted,
+                "{level:?} {named} {ceiling:?}"
+            );
+            assert_eq!(effective_level(&rules, 8080, None, Some(&row)), Level::Owner);
+            assert_eq!(effective_level(&rules, 3000, None, None), Level::Owner);
         }
     }
 }

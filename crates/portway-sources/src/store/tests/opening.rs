@@ -2,6 +2,8 @@
 
 use portway_core::workspace::Level;
 
+use portway_core::secret::SecretHash;
+
 use super::*;
 use crate::store::ports::PortChange;
 
@@ -30,12 +32,64 @@ async fn a_restart_keeps_everything() {
 #[tokio::test]
 async fn a_newer_schema_is_refused_and_left_alone() {
     let stage = Stage::new().await;
-    stage.sql("PRAGMA user_version = 5").await;
+    stage.sql("PRAGMA user_version = 6").await;
     stage.store.close().await;
     let error = Store::open(stage.folder.path()).await.unwrap_err();
-    assert!(matches!(error, StoreError::NewerSchema { found: 5, known: 4, .. }), "{error:?}");
+    assert!(matches!(error, StoreError::NewerSchema { found: 6, known: 5, .. }), "{error:?}");
     let text = error.to_string();
-    assert!(text.contains("portway.db was written by a newer Portway (schema 5"), "{text}");
+    assert!(text.contains("portway.db was written by a newer Portway (schema 6"), "{text}");
+}
+
+/// Of every step that was ever released: the statements up to it, filled as that Portway filled it.
+#[tokio::test]
+async fn a_filled_file_of_any_release_is_brought_up_to_date_and_keeps_everything() {
+    // Step 3 called the column `user`, and no step before it took logins over.
+    for (release, user, adopted) in [(1, "user", false), (2, "user", false), (3, "user", true), (4, "user_id", true)] {
+        let folder = TempDir::new();
+        let path = folder.join(FILE_NAME);
+        let old = sqlx::SqlitePool::connect(&format!("sqlite://{}?mode=rwc", path.display())).await.unwrap();
+        for step in crate::store::opening::FILE_STEPS.iter().take(release) {
+            sqlx::raw_sql(*step).execute(&old).await.unwrap();
+        }
+        let rows = format!(
+            "INSERT INTO users (id, password) VALUES ('ann', '$argon2id$x'), ('bob', NULL);
+             INSERT INTO logins (hash, {user}, expires_at) VALUES (zeroblob(32), 'bob', unixepoch() + 1000);
+             INSERT INTO sessions (hash, {user}, login, host, expires_at)
+             VALUES (zeroblob(32), 'bob', zeroblob(32), '3000-box.example.com', unixepoch() + 1000);
+             INSERT INTO workspaces (key, id, owner, address, generation) VALUES ('box', 'Box', 'ann', '10.0.0.1', 'g1');
+             INSERT INTO ports (workspace, port, level, profile) VALUES ('box', 3000, 'users', 'public');
+             INSERT INTO shares (workspace, port, {user}) VALUES ('box', 3000, 'bob');
+             INSERT INTO consents ({user}, workspace, port) VALUES ('bob', 'box', 3000);
+             INSERT INTO tokens (id, hash, {user}, workspace, port, expires_at)
+             VALUES ('t', zeroblob(32), 'bob', 'box', 3000, unixepoch() + 1000);
+             INSERT INTO audit (event, {user}, detail) VALUES ('login', 'bob', 'by a link')"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(rows)).execute(&old).await.unwrap();
+        if adopted {
+            sqlx::raw_sql("UPDATE logins SET sealed = x'00'; UPDATE users SET name = 'Bob' WHERE id = 'bob'")
+                .execute(&old)
+                .await
+                .unwrap();
+        }
+        old.close().await;
+
+        let store = Store::open(folder.path()).await.unwrap();
+        let world = fresh(&store).await;
+        let hash = SecretHash([0; 32]);
+        let session = world.session(&hash).unwrap();
+        assert_eq!((&*session.user, &*session.host), ("bob", "3000-box.example.com"), "of step {release}");
+        assert_eq!(&*world.token(&hash).unwrap().user, "bob");
+        assert_eq!(world.workspace("box").unwrap().owner.as_deref(), Some("ann"));
+        let port = world.port("box", 3000).unwrap();
+        assert!(port.level == Level::Users && port.users.contains("bob") && port.cors.is_none());
+        assert_eq!(store.user("ann").await.unwrap().unwrap().password.as_deref(), Some("$argon2id$x"));
+        assert!(store.has_consent("bob", "box", 3000).await.unwrap());
+        assert_eq!(store.adopted_logins().await.unwrap().len(), usize::from(adopted));
+        assert_eq!(store.audit_rows(10).await.unwrap()[0].detail, "by a link");
+        // And goes on from there.
+        store.add_user("eve").await.unwrap();
+        store.close().await;
+    }
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ async fn suspending_ends_logins_sessions_and_links_and_letting_in_again_revives_
     stage.see(stage.store.set_suspended("bob", false).await.unwrap()).await;
     assert_eq!(
         stage.publisher.current().user("bob").map(|user| (**user).clone()),
-        Some(User { id: "bob".into(), suspended: false })
+        Some(User { id: "bob".into(), suspended: false, groups: Default::default() })
     );
     assert!(stage.store.login(&login).await.unwrap().is_none());
     let host = "5000-box.example.com";

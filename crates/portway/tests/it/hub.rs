@@ -1,0 +1,102 @@
+//! A gateway beside a control plane's database, by the preset and nothing else, and the people in it.
+
+use bytes::BytesMut;
+use portway_testkit::gateway::Builder;
+use portway_testkit::upstream::Server;
+use portway_testkit::visitor::Arrived;
+use portway_testkit::{Gateway, Message, Postgres, Stream, Visitor, message};
+use tokio::io::AsyncWriteExt as _;
+
+use crate::stage::builder;
+
+pub(crate) const ALICE: &str = "01HALICE000000000000000000";
+pub(crate) const BOB: &str = "01HBOB00000000000000000000";
+pub(crate) const SESSION: &str = "01HSESSIONALICE00000000000";
+pub(crate) const HERS: &str = "11111111-1111-4111-8111-111111111111";
+pub(crate) const HIS: &str = "22222222-2222-4222-8222-222222222222";
+pub(crate) const CONTROL: &str = "portway.localhost";
+/// A port on which nothing listens.
+pub(crate) const NOBODY: u16 = 9;
+
+/// The database with alice, who is logged in, and bob, each with a workspace that runs.
+pub(crate) fn people() -> Postgres {
+    let postgres = Postgres::codehub();
+    postgres.sql(&format!(
+        "INSERT INTO users (id, username, password_hash) VALUES ('{ALICE}', 'alice', ''), ('{BOB}', 'bob', '');
+         INSERT INTO sessions (id, user_id, expires_at) VALUES ('{SESSION}', '{ALICE}', now() + interval '1 day');
+         INSERT INTO workspaces (id, owner_user_id, name, phase)
+         VALUES ('{HERS}', '{ALICE}', 'Atelier', 'RUNNING'), ('{HIS}', '{BOB}', 'Den', 'RUNNING')"
+    ));
+    postgres
+}
+
+pub(crate) struct Hub {
+    pub(crate) gateway: Gateway,
+    pub(crate) postgres: Postgres,
+}
+
+impl Hub {
+    /// Beside a database, with no API server.
+    pub(crate) fn start(postgres: Postgres) -> Self {
+        Self::with(postgres, NOBODY, &[])
+    }
+
+    /// With an API server on this port, and settings by their variables.
+    pub(crate) fn with(postgres: Postgres, api: u16, settings: &[(&str, &str)]) -> Self {
+        let builder = settings.iter().fold(hub(&config(&postgres, api)), |it, (name, value)| it.env(name, value));
+        Self { gateway: builder.start(), postgres }
+    }
+
+    pub(crate) fn url(&self, port: u16, workspace: &str, path: &str) -> String {
+        format!("http://{port}-{workspace}.{CONTROL}:{}{path}", self.gateway.plain().port())
+    }
+
+    /// A browser that is logged in at the control plane.
+    pub(crate) fn alice(&self) -> Visitor {
+        let mut visitor = Visitor::new(self.gateway.plain());
+        visitor.keep(CONTROL, "session", SESSION);
+        visitor
+    }
+
+    pub(crate) fn phase(&self, workspace: &str, phase: &str) {
+        self.postgres.sql(&format!("UPDATE workspaces SET phase = '{phase}', desired_state = '{phase}', phase_changed_at = now() WHERE id = '{workspace}'"));
+    }
+}
+
+/// The configuration beside a database and an API server on this port.
+pub(crate) fn config(postgres: &Postgres, api: u16) -> String {
+    format!(
+        "preset = \"code-hub\"\ncontrol_upstream = \"http://127.0.0.1:{api}\"\n[postgres]\nurl = \"{}\"\n\
+         [workspaces]\naddress = \"localhost\"\nallow = [\"127.0.0.1\", \"::1\"]\npoll = \"300ms\"\n",
+        postgres.url()
+    )
+}
+
+/// A gateway for the control plane's host that is not started yet.
+pub(crate) fn hub(config: &str) -> Builder {
+    builder().env("PORTWAY_LIMITS_DRAIN", "500ms").arg("--domain").arg(CONTROL).config(config)
+}
+
+/// An API server that answers with JSON, or 401.
+pub(crate) async fn json_api(answer: impl Fn(&Message) -> Option<String> + Clone + Send + 'static) -> Server {
+    Server::start(None, move |mut stream: Box<dyn Stream>| {
+        let answer = answer.clone();
+        async move {
+            let mut buffer = BytesMut::new();
+            while let Some(request) = message::read_head(&mut stream, &mut buffer).await? {
+                let answer = match answer(&request) {
+                    Some(body) => format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
+                    None => "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".to_owned(),
+                };
+                stream.write_all(answer.as_bytes()).await?;
+                stream.flush().await?;
+            }
+            Ok(())
+        }
+    })
+    .await
+}
+
+pub(crate) fn reason(arrived: &Arrived) -> String {
+    format!("{} {}", arrived.answer.status(), arrived.answer.field("portway-reason").unwrap_or_default())
+}
