@@ -25,10 +25,11 @@ function start(command, args, env = {}) {
 
 const answers = (url) => fetch(url).then(() => true, () => false);
 
-/** Starts the API server over a database. */
-export async function startApi(databaseUrl) {
+/** Starts the API server over a database; `env` are more of its settings, which its first lines name. */
+export async function startApi(databaseUrl, env = {}) {
   const port = await freePort();
-  const stop = start(join(CACHE, 'venvs/codehub/bin/python'), [APP], { DATABASE_URL: databaseUrl, PORT: String(port) });
+  const stop = start(join(CACHE, 'venvs/codehub/bin/python'), ['-B', APP], // -B: it leaves no files in the checkout
+    { DATABASE_URL: databaseUrl, PORT: String(port), ...env });
   await eventually('the API server to answer', () => answers(`http://127.0.0.1:${port}/login`));
   return { port, url: `http://127.0.0.1:${port}`, stop };
 }
