@@ -12,5 +12,7 @@ GRANT SELECT (id, user_id, expires_at, revoked_at) ON sessions TO portway_sessio
 GRANT SELECT (id, username) ON users TO portway_sessions;
 
 -- Only for several gateways on one state (postgres.schema = "portway"): a schema of Portway's own. It makes its tables
--- there itself, at its start or by `portway migrate`.
+-- there itself, at its start or by `portway migrate`. One of them is called `workspaces` too, and PostgreSQL looks into a
+-- schema named like the role first: queries of code-hub's tables must not.
 CREATE SCHEMA portway AUTHORIZATION portway;
+ALTER ROLE portway SET search_path = public;
