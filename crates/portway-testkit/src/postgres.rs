@@ -14,6 +14,7 @@ pub struct Postgres {
     service: Option<Service>,
     dir: TempDir,
     port: u16,
+    connections: u16,
 }
 
 impl Postgres {
@@ -36,7 +37,7 @@ impl Postgres {
             .stdout(Stdio::null())
             .status();
         assert!(initdb.expect("run initdb").success(), "initdb");
-        let mut postgres = Self { service: None, dir, port: 0 };
+        let mut postgres = Self { service: None, dir, port: 0, connections: 40 };
         postgres.launch();
         postgres.run_in("postgres", "CREATE DATABASE codehub");
         postgres
@@ -96,6 +97,11 @@ impl Postgres {
         self.service.as_ref().expect("a running server")
     }
 
+    /// How many may connect, from its next start on.
+    pub fn limit_connections(&mut self, connections: u16) {
+        self.connections = connections;
+    }
+
     /// Ends it at once and without manners (SIGQUIT); connections break.
     pub fn kill(&mut self) {
         if let Some(mut service) = self.service.take() {
@@ -124,7 +130,7 @@ impl Postgres {
         for setting in [
             "fsync=off",
             "shared_buffers=16MB",
-            "max_connections=40",
+            &format!("max_connections={}", self.connections),
             "log_min_messages=warning",
             "shared_preload_libraries=pg_stat_statements",
         ] {

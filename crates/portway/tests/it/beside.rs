@@ -1,6 +1,7 @@
 //! Beside a control plane: its workspaces and logins out of a real PostgreSQL with code-hub's tables, by the preset and
 //! nothing else. Waking asks a scripted API server.
 
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -413,4 +414,70 @@ fn what_does_not_fit_the_database_is_told_precisely_before_anything_is_served() 
             postgres.sql("ALTER TABLE workspaces RENAME COLUMN owner_id TO owner_user_id");
         }
     }
+}
+
+#[tokio::test]
+async fn notifications_that_come_twice_late_or_broken_change_nothing_that_is_not_so() {
+    let echo = Echo::start().await;
+    // A poll is far away: only notifications are seen.
+    let hub = Hub::with(people(), NOBODY, &[("PORTWAY_WORKSPACES_POLL", "1h")]);
+    let mut alice = hub.alice();
+    let url = hub.url(echo.port(), HERS, "/");
+    assert_eq!(alice.open(&url).await.answer.status(), 200);
+    let notify = |payload: &str| format!("SELECT pg_notify('ws_sse', '{payload}')");
+    let same = notify(&format!("{{\"id\": \"{HERS}\"}}"));
+    // The same row again and again, rows that never were, and what is no JSON: the row is what counts.
+    hub.postgres.sql(&vec![same.as_str(); 200].join(";"));
+    for payload in ["{\"id\": \"nobody\"}", "{\"id\": 7}", "{\"id\": ", "{}", "", "nobody", "[]"] {
+        hub.postgres.sql(&notify(payload));
+    }
+    assert_eq!(alice.open(&url).await.answer.status(), 200);
+    // Late: told of a change that has long been undone.
+    hub.postgres.sql("ALTER TABLE workspaces DISABLE TRIGGER ALL");
+    hub.phase(HERS, "ERROR");
+    hub.phase(HERS, "RUNNING");
+    hub.postgres.sql(&same);
+    assert_eq!(alice.open(&url).await.answer.status(), 200);
+    // And of one that was made long before.
+    hub.postgres.sql(&format!("UPDATE workspaces SET owner_user_id = '{BOB}' WHERE id = '{HERS}'"));
+    hub.postgres.sql(&same);
+    eventually_async("the late news", async || reason(&alice.open(&url).await) == "404 not-found").await;
+    // What names no row has everything read again.
+    hub.postgres.sql(&format!("UPDATE workspaces SET owner_user_id = '{ALICE}' WHERE id = '{HERS}'"));
+    hub.postgres.sql(&notify("something happened"));
+    hub.postgres.sql(&notify("{\"what\": \"something\"}"));
+    eventually_async("all rows to be read", async || alice.open(&url).await.answer.status() == 200).await;
+    let errors: Vec<_> = hub.gateway.log().into_iter().filter(|line| line["level"] == "error").collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    hub.gateway.stop();
+}
+
+#[tokio::test]
+async fn too_many_clients_are_waited_out() {
+    let echo = Echo::start().await;
+    let mut postgres = people();
+    postgres.limit_connections(12);
+    postgres.kill();
+    postgres.start_again();
+    // Somebody else takes all that there is, as the control plane's own workers may.
+    let hog = || {
+        let mut command = std::process::Command::new("psql");
+        command.args(["-X", "-q", "-h", "127.0.0.1", "-U", "postgres", "-p", &postgres.port().to_string()]);
+        // It waits for its input with its connection open.
+        command.args(["-d", "codehub"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        portway_testkit::service::Service::spawn(&mut command)
+    };
+    let mut hogs: Vec<_> = (0..20).map(|_| hog()).collect();
+    // Those that found no place have ended.
+    portway_testkit::eventually("the server to be full", || hogs.iter_mut().any(|hog| hog.ended().is_some()));
+    let config = crate::hub::config(&postgres, NOBODY);
+    let gateway = hub(&config).start();
+    let mut alice = Visitor::new(gateway.plain());
+    alice.keep(CONTROL, "session", SESSION);
+    let url = format!("http://{}-{HERS}.{CONTROL}:{}/", echo.port(), gateway.plain().port());
+    let refused = alice.open(&url).await;
+    assert_eq!(refused.answer.status(), 503, "{}", refused.answer.text());
+    drop(hogs);
+    eventually_async("a place to be free", async || alice.open(&url).await.answer.status() == 200).await;
+    gateway.stop();
 }
