@@ -104,7 +104,7 @@ async fn decide(app: &App, me: &Login, ask: &Checked, peer: Peer) -> Result<Basi
     };
     app.audit("authorize.denied", Some(&me.user), Some(&ask.target.host), peer, reason.as_str()).await;
     if app.denials.admit(&me.user, Instant::now()) {
-        Err(nothing_for_you(&me.user))
+        Err(nothing_for_you(me.name.as_deref().unwrap_or(&me.user)))
     } else {
         Err(Refusal::too_many("You have opened many addresses that are not yours. Wait a minute, then try again."))
     }

@@ -48,7 +48,22 @@ impl ApiServer {
         cookie: &str,
         body: &str,
     ) -> Result<(StatusCode, Bytes), ApiError> {
-        match timeout(PATIENCE, self.try_send(method, path, cookie, body)).await {
+        self.send_traced(method, path, cookie, body, None).await
+    }
+
+    /// [`ApiServer::send`] with one more field: the id of the request that it is made for.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn send_traced(
+        &self,
+        method: &str,
+        path: &str,
+        cookie: &str,
+        body: &str,
+        trace: Option<(&str, &str)>,
+    ) -> Result<(StatusCode, Bytes), ApiError> {
+        match timeout(PATIENCE, self.try_send(method, path, cookie, body, trace)).await {
             Ok(answer) => answer.map_err(ApiError::Away),
             Err(_) => Err(ApiError::Late),
         }
@@ -60,6 +75,7 @@ impl ApiServer {
         path: &str,
         cookie: &str,
         body: &str,
+        trace: Option<(&str, &str)>,
     ) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -70,6 +86,9 @@ impl ApiServer {
             .header(header::HOST, format!("{}:{}", self.host, self.port))
             .header(header::ACCEPT, "application/json")
             .header(header::COOKIE, cookie);
+        if let Some((name, id)) = trace {
+            request = request.header(name, id);
+        }
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }

@@ -31,6 +31,8 @@ pub struct WakeRequest {
     pub path: String,
     /// JSON.
     pub body: String,
+    /// The field that carries the id of the visitor's request.
+    pub trace_field: Option<String>,
 }
 
 /// What came of it.
@@ -65,14 +67,21 @@ impl Waker {
     }
 
     /// Wakes the workspace on behalf of the login behind `session`.
-    pub async fn wake(&self, world: &Snapshot, workspace: &Arc<str>, session: &SecretHash) -> WakeOutcome {
+    /// `trace` is the id of the request that brought them.
+    pub async fn wake(
+        &self,
+        world: &Snapshot,
+        workspace: &Arc<str>,
+        session: &SecretHash,
+        trace: Option<&str>,
+    ) -> WakeOutcome {
         let Some(record) = world.workspace(workspace) else { return WakeOutcome::Failed };
         if matches!(record.state, State::Running | State::Starting) {
             return WakeOutcome::Starting;
         }
         let attempt = self.attempt(workspace);
         let id = record.id.clone();
-        *attempt.outcome.get_or_init(|| self.ask(&id, session)).await
+        *attempt.outcome.get_or_init(|| self.ask(&id, session, trace)).await
     }
 
     /// The attempt that is under way or has just been made, or a new one.
@@ -87,7 +96,7 @@ impl Waker {
         attempt.clone()
     }
 
-    async fn ask(&self, id: &str, session: &SecretHash) -> WakeOutcome {
+    async fn ask(&self, id: &str, session: &SecretHash, trace: Option<&str>) -> WakeOutcome {
         let cookie = match self.store.adopted_of_session(session).await {
             Ok(Some(adopted)) => self.external.session_of(&adopted),
             Ok(None) => None,
@@ -97,16 +106,18 @@ impl Waker {
             }
         };
         let Some(cookie) = cookie else { return WakeOutcome::Failed };
-        let WakeRequest { server, method, path, body } = &self.request;
+        let WakeRequest { server, method, path, body, trace_field } = &self.request;
+        let trace_field = trace_field.as_deref().zip(trace);
         let cookie = format!("{}={cookie}", self.external.cookie.name);
-        let status = match server.send(method, &path.replace("{workspace}", id), &cookie, body).await {
-            Ok((status, _)) => status,
-            Err(error) => {
-                tracing::warn!(event = "wake", ws_id = id, %error);
-                return WakeOutcome::Failed;
-            }
-        };
-        tracing::info!(event = "wake", ws_id = id, status = status.as_u16());
+        let status =
+            match server.send_traced(method, &path.replace("{workspace}", id), &cookie, body, trace_field).await {
+                Ok((status, _)) => status,
+                Err(error) => {
+                    tracing::warn!(event = "wake", ws_id = id, %error);
+                    return WakeOutcome::Failed;
+                }
+            };
+        tracing::info!(event = "wake", ws_id = id, status = status.as_u16(), trace_id = trace);
         match status {
             status if status.is_success() => WakeOutcome::Starting,
             StatusCode::TOO_MANY_REQUESTS => WakeOutcome::Limit,

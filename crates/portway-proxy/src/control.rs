@@ -22,7 +22,7 @@ pub enum ControlCall {
     /// The addresses of a DNS name.
     Resolve { name: String, answer: oneshot::Sender<Vec<IpAddr>> },
     /// Wake a workspace, on behalf of the login behind this session.
-    Wake { workspace: Arc<str>, session: SecretHash, answer: oneshot::Sender<Woken> },
+    Wake { workspace: Arc<str>, session: SecretHash, trace: Option<String>, answer: oneshot::Sender<Woken> },
     /// See now what other gateways have changed.
     CatchUp { done: oneshot::Sender<()> },
     /// A token was used, for its owner's list.
@@ -97,10 +97,10 @@ impl Control {
         addresses.await.unwrap_or_default()
     }
 
-    /// Wakes a workspace.
-    pub async fn wake(&self, workspace: Arc<str>, session: SecretHash) -> Woken {
+    /// Wakes a workspace, for the request of this id.
+    pub async fn wake(&self, workspace: Arc<str>, session: SecretHash, trace: Option<&str>) -> Woken {
         let (answer, woken) = oneshot::channel();
-        if self.0.try_send(ControlCall::Wake { workspace, session, answer }).is_err() {
+        if self.0.try_send(ControlCall::Wake { workspace, session, trace: trace.map(str::to_owned), answer }).is_err() {
             return Woken::Failed;
         }
         woken.await.unwrap_or(Woken::Failed)

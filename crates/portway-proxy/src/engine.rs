@@ -190,7 +190,7 @@ impl Seat {
             notices: Cell::default(),
             used: RefCell::default(),
             held: Busy::default(),
-            ledger: Ledger::new(self.control.clone(), self.log),
+            ledger: Ledger::new(self.control.clone(), self.log, self.settings.trace_field.clone()),
             draining: self.draining.clone(),
         });
         // Owned by those who accept on them alone, so that a drain closes them.

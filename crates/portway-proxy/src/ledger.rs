@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -16,6 +17,7 @@ use crate::control::Control;
 use crate::core::Visit;
 use crate::date::date_time;
 use crate::json::escape_into;
+use crate::trace::Traces;
 
 /// A batch is sent when it reaches this size, and at least once a second.
 const BATCH: usize = 32 * 1024;
@@ -33,6 +35,7 @@ pub enum LogStyle {
 pub struct Ledger {
     control: Control,
     style: LogStyle,
+    traces: Traces,
     lines: RefCell<String>,
     /// The last second formatted, because formatting a date costs more than a line.
     second: RefCell<(u64, String)>,
@@ -48,11 +51,13 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    pub fn new(control: Control, style: LogStyle) -> Self {
+    /// `trace_field` names the field that carries a request's id.
+    pub fn new(control: Control, style: LogStyle, trace_field: Option<String>) -> Self {
         let class = |class: &'static str| counter!("portway_requests_total", "class" => class);
         Self {
             control,
             style,
+            traces: Traces::new(trace_field),
             lines: RefCell::default(),
             second: RefCell::default(),
             requests: [class("none"), class("1xx"), class("2xx"), class("3xx"), class("4xx"), class("5xx")],
@@ -94,6 +99,7 @@ impl Ledger {
             visit,
             head,
             begun: Instant::now(),
+            trace: self.traces.of(head),
             status: Cell::new(0),
             reason: Cell::new("aborted"),
             body_in: Cell::new(0),
@@ -133,6 +139,7 @@ pub struct Record<'a> {
     visit: &'a Visit,
     head: &'a RequestHead,
     begun: Instant,
+    trace: Option<Rc<str>>,
     status: Cell<u16>,
     reason: Cell<&'static str>,
     body_in: Cell<u64>,
@@ -147,6 +154,11 @@ impl Record<'_> {
             return;
         }
         *self.workspace.borrow_mut() = Some((permit.workspace().id.clone(), permit.user().cloned()));
+    }
+
+    /// The request's id, where ids are configured.
+    pub fn trace(&self) -> Option<Rc<str>> {
+        self.trace.clone()
     }
 
     pub fn moved(&self, body_in: u64, body_out: u64) {
@@ -194,6 +206,9 @@ impl Record<'_> {
             self.body_out.get(),
             self.visit.peer,
         );
+        if let Some(trace) = &self.trace {
+            let _ = write!(out, ",\"trace_id\":\"{trace}\"");
+        }
         if let Some((workspace, user)) = &*workspace {
             out.push_str(",\"ws_id\":\"");
             escape_into(out, workspace.as_bytes());

@@ -19,4 +19,5 @@ mod refusal;
 mod relay;
 pub mod settings;
 pub mod tls;
+pub mod trace;
 mod upstream;

@@ -37,6 +37,8 @@ pub struct Settings {
     pub shared: bool,
     /// Whether somebody wants to know which workspaces are used.
     pub reports_activity: bool,
+    /// The field that carries a request's id, in answers of ours and to the API server.
+    pub trace_field: Option<String>,
     /// Answer plain HTTP with a redirect to the public https origin instead of serving it.
     pub redirect_to_https: bool,
     /// `Strict-Transport-Security: max-age=…` on TLS answers, in seconds; 0 for none.

@@ -1,6 +1,7 @@
-//! Which workspaces are used, told to the control plane in batches: to a Redis sorted set, newest time first come or not (R68).
+//! Which workspaces are used, told to the control plane in batches: to a Redis sorted set, or by a statement of its
+//! database's (R68).
 //!
-//! It merges what all cores saw by core's rule, and keeps what could not be told until it can. A Redis that is away delays and
+//! It merges what all cores saw by core's rule, and keeps what could not be told until it can. Whoever is away delays and
 //! fails nothing but the report.
 
 use std::collections::HashMap;
@@ -12,9 +13,11 @@ use std::time::Duration;
 use portway_core::Timestamp;
 use portway_core::activity::{Active, Attention};
 use redis::aio::MultiplexedConnection;
+use sqlx::AssertSqlSafe;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use crate::database::{Database, DatabaseError};
 use crate::freshness::now;
 
 /// How long Redis may take for a connection, and for an answer.
@@ -33,11 +36,65 @@ pub type Used = Vec<(Arc<str>, Attention)>;
 /// Where and how often to tell.
 #[derive(Clone, Debug)]
 pub struct ActivitySettings {
-    pub redis: RedisSet,
+    pub place: ActivityPlace,
     /// How long reports are collected. The first of a workspace in this time goes out at once.
     pub flush: Duration,
     /// For how long what goes on by itself counts, in seconds.
     pub background: Timestamp,
+}
+
+/// Who is told.
+#[derive(Clone, Debug)]
+pub enum ActivityPlace {
+    Redis(RedisSet),
+    Query(ActivityQuery),
+}
+
+impl ActivityPlace {
+    /// Host and port of its server; `None` for a socket of the file system.
+    pub fn server(&self) -> Option<(String, u16)> {
+        match self {
+            Self::Redis(set) => set.server(),
+            Self::Query(query) => Database::server(&query.url),
+        }
+    }
+}
+
+/// A statement that gets ids (`$1`, text[]) and Unix seconds (`$2`, bigint[]), one for each.
+#[derive(Clone)]
+pub struct ActivityQuery {
+    url: String,
+    sql: String,
+}
+
+impl std::fmt::Debug for ActivityQuery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The address may hold a password.
+        f.debug_struct("ActivityQuery").field("sql", &self.sql).finish_non_exhaustive()
+    }
+}
+
+impl ActivityQuery {
+    /// The statement at the database of this address.
+    ///
+    /// # Errors
+    /// Which of its two values it does not use.
+    pub fn new(url: String, sql: String) -> Result<Self, String> {
+        for value in ["$1", "$2"] {
+            if !sql.contains(value) {
+                return Err(format!("does not use {value}: $1 are the ids (text[]), $2 Unix seconds (bigint[])"));
+            }
+        }
+        Ok(Self { url, sql })
+    }
+
+    /// Compares it with the database: it is prepared and not run.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub async fn check(&self) -> Result<(), DatabaseError> {
+        Database::new(&self.url, 1)?.columns(&self.sql).await.map(drop)
+    }
 }
 
 /// A Redis, by its address; nothing is connected yet.
@@ -99,8 +156,15 @@ struct Entry {
 
 /// Collects and tells until every sender is gone, and then once more.
 pub async fn collect(settings: ActivitySettings, mut used: mpsc::Receiver<Used>, count: impl Fn(&'static str)) {
-    let mut collector =
-        Collector { settings, entries: HashMap::new(), connection: None, failing: None, back_off: BACK_OFF };
+    let to = match &settings.place {
+        ActivityPlace::Redis(set) => Receiver::Redis(Box::new(set.clone()), None),
+        ActivityPlace::Query(query) => match Database::new(&query.url, 1) {
+            Ok(database) => Receiver::Database(database, query.sql.clone()),
+            // The settings checked it.
+            Err(error) => return tracing::error!(event = "activity-down", %error, "activity is not reported"),
+        },
+    };
+    let mut collector = Collector { settings, entries: HashMap::new(), to, failing: None, back_off: BACK_OFF };
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -118,10 +182,16 @@ pub async fn collect(settings: ActivitySettings, mut used: mpsc::Receiver<Used>,
 struct Collector {
     settings: ActivitySettings,
     entries: HashMap<Arc<str>, Entry>,
-    connection: Option<MultiplexedConnection>,
-    /// When Redis is tried again, while it fails.
+    to: Receiver,
+    /// When it is tried again, while it fails.
     failing: Option<Instant>,
     back_off: Duration,
+}
+
+/// Where reports go, with the connection that is open.
+enum Receiver {
+    Redis(Box<RedisSet>, Option<MultiplexedConnection>),
+    Database(Database, String),
 }
 
 impl Collector {
@@ -154,7 +224,7 @@ impl Collector {
         if due.is_empty() {
             return;
         }
-        let told = self.send(&due).await;
+        let told = self.to.send(&due).await;
         let now = Instant::now();
         match told {
             Ok(()) => {
@@ -171,7 +241,6 @@ impl Collector {
             }
             Err(error) => {
                 count("failed");
-                self.connection = None;
                 if self.failing.replace(now + self.back_off).is_none() {
                     tracing::error!(event = "activity-down", %error, "activity cannot be reported; it is kept");
                 }
@@ -179,21 +248,42 @@ impl Collector {
             }
         }
     }
+}
 
+impl Receiver {
     async fn send(&mut self, due: &[(Arc<str>, Timestamp)]) -> Result<(), String> {
-        let set = &self.settings.redis;
-        let mut connection = match self.connection.take() {
+        match self {
+            Self::Redis(set, connection) => set.send(connection, due).await,
+            Self::Database(database, sql) => {
+                let ids: Vec<&str> = due.iter().map(|(id, _)| &**id).collect();
+                let seconds: Vec<i64> = due.iter().map(|(_, at)| i64::try_from(*at).unwrap_or(i64::MAX)).collect();
+                let sql = AssertSqlSafe(sql.clone());
+                let asked = sqlx::query(sql).bind(&ids).bind(&seconds).execute(database.pool());
+                crate::database::in_time(asked).await.map(drop).map_err(|error| error.to_string())
+            }
+        }
+    }
+}
+
+impl RedisSet {
+    /// An `open` connection that fails is not used again.
+    async fn send(
+        &self,
+        open: &mut Option<MultiplexedConnection>,
+        due: &[(Arc<str>, Timestamp)],
+    ) -> Result<(), String> {
+        let mut connection = match open.take() {
             Some(connection) => connection,
-            None => in_time(set.client.get_multiplexed_async_connection()).await?,
+            None => in_time(self.client.get_multiplexed_async_connection()).await?,
         };
         // An older report, from another gateway, never takes the place of a newer one.
         let mut command = redis::cmd("ZADD");
-        command.arg(&set.key).arg("GT");
+        command.arg(&self.key).arg("GT");
         for (id, at) in due {
             command.arg(*at).arg(&**id);
         }
         in_time(command.query_async::<()>(&mut connection)).await?;
-        self.connection = Some(connection);
+        *open = Some(connection);
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ pub mod publisher;
 pub mod store;
 pub mod watch;
 
-pub use activity::{ActivitySettings, RedisServer, RedisSet, Used};
+pub use activity::{ActivityPlace, ActivityQuery, ActivitySettings, RedisServer, RedisSet, Used};
 pub use database::sessions::{ControlSession, Held, SessionSource};
 pub use database::workspaces::{AddressTemplate, DATABASE_SOURCE, DatabaseSource, WorkspaceQuery};
 pub use database::{Database, DatabaseError, check as database_check};

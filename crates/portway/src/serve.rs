@@ -266,6 +266,7 @@ fn proxy_settings(settings: &Settings, names: &Names, bound: &Bound, relied_on: 
         hold: settings.control_plane.wake.as_ref().map_or(Duration::ZERO, |wake| wake.hold),
         shared: settings.store().is_shared(),
         reports_activity: settings.control_plane.activity.is_some(),
+        trace_field: settings.trace_field.clone(),
         redirect_to_https: settings.tls.as_ref().is_some_and(|tls| tls.redirect),
         hsts: settings.tls.as_ref().and_then(|tls| tls.hsts).map_or(0, |age| age.as_secs()),
         connections: limits.connections,

@@ -154,7 +154,7 @@ async fn a_key_that_leaves_the_set_takes_its_tokens_along() {
     let (mine, theirs) = (old.sign(&claims(&json!({}))), new.sign(&claims(&json!({}))));
     let held = async |token: &String| !jwt.hold(std::slice::from_ref(token)).await.unwrap().is_empty();
     assert!(held(&mine).await && !held(&theirs).await);
-    folder.write("keys.json", &key_set(&[&new]));
+    folder.write("keys.json", key_set(&[&new]));
     portway_testkit::eventually_async("the new key to be read", async || held(&theirs).await).await;
     assert!(!held(&mine).await && held(&theirs).await);
     // What cannot be read again is believed for a while.

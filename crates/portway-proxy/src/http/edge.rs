@@ -82,17 +82,40 @@ async fn plain(core: Rc<Core>, tcp: TcpStream, mut visit: Visit) {
 }
 
 /// Asks the control runtime.
-pub async fn ask_control(core: &Core, visit: &Visit, place: Place, head: &RequestHead, body: Bytes) -> Answer {
+pub async fn ask_control(
+    core: &Core,
+    visit: &Visit,
+    place: Place,
+    head: &RequestHead,
+    body: Bytes,
+    trace: Option<&str>,
+) -> Answer {
     let form = Form::of(head, false);
     let mut request = http::Request::builder().method(head.method()).uri(head.path_and_query());
-    for field in head.fields().iter() {
+    let named = core.settings.trace_field.as_deref().zip(trace);
+    for field in head.fields().iter().filter(|field| !named.is_some_and(|(name, _)| is_named(field.name, name))) {
         request = request.header(field.name, field.value);
+    }
+    if let Some((name, trace)) = named {
+        request = request.header(name, trace);
     }
     let Ok(request) = request.body(body) else { return Refusal::NotFound.answer(form, None) };
     match core.control.request(request, place, visit.peer).await {
         Ok(response) => Answer::from_http(response),
         Err(_) => Refusal::Unavailable.answer(form, None),
     }
+}
+
+/// An answer of ours with the request's id, where ids are configured.
+pub fn traced(core: &Core, trace: Option<&str>, mut answer: Answer) -> Answer {
+    if let Some((name, trace)) = core.settings.trace_field.clone().zip(trace) {
+        answer.fields.push((name.into(), trace.to_owned()));
+    }
+    answer
+}
+
+fn is_named(field: &[u8], name: &str) -> bool {
+    field.eq_ignore_ascii_case(name.as_bytes())
 }
 
 /// Says whether the port is open, to the page that waits for it.

@@ -42,6 +42,8 @@ pub struct Edit<'a> {
     /// The request goes by the IDE, below this prefix.
     pub carried: Option<&'a str>,
     pub head: &'a RequestHead,
+    /// The request's id, for the API server.
+    pub trace: Option<(&'a str, &'a str)>,
 }
 
 /// One field of an edited head.
@@ -57,7 +59,13 @@ pub enum Edited<'a> {
 
 impl<'a> Edit<'a> {
     /// The edits of one request under its permit.
-    pub fn new(settings: &'a Settings, visit: &Visit, head: &'a RequestHead, permit: &'a Permit) -> Self {
+    pub fn new(
+        settings: &'a Settings,
+        visit: &Visit,
+        head: &'a RequestHead,
+        permit: &'a Permit,
+        trace: Option<&'a str>,
+    ) -> Self {
         let upgrade = head.upgrade_websocket();
         let ours = !upgrade && permit.cors() == Cors::Gateway && head.fields().has(Name::Origin);
         let sibling = if ours { cors::sibling(head, &settings.names, permit.target()) } else { None };
@@ -74,6 +82,8 @@ impl<'a> Edit<'a> {
             switchable: false,
             carried: None,
             head,
+            // What is in a workspace gets what the visitor sent, and nothing more.
+            trace: settings.trace_field.as_deref().zip(trace).filter(|_| permit.is_front()),
         }
     }
 
@@ -121,6 +131,7 @@ impl<'a> Edit<'a> {
                 // HTTP/1.0 cannot be told to go on (RFC 9110 10.1.1).
                 Name::Expect if !head.expects_continue() => {}
                 _ if is_nominated(fields, &field) => {}
+                _ if self.trace.is_some_and(|(name, _)| field.name.eq_ignore_ascii_case(name.as_bytes())) => {}
                 Name::Cookie => {
                     if let Some(kept) =
                         cookie::strip(field.value, self.settings.control_cookie.as_ref().filter(|_| !front))
@@ -146,6 +157,9 @@ impl<'a> Edit<'a> {
         } else if fields.list_contains(Name::Te, "trailers") {
             writer.put("Connection", "TE")?;
             writer.put("TE", "trailers")?;
+        }
+        if let Some((name, trace)) = self.trace {
+            writer.put(name, trace)?;
         }
         writer.put("X-Forwarded-For", self.peer.to_string())?;
         // An IDE that carries a WebSocket compares this with Origin, also where the page is on another port of the workspace.

@@ -108,7 +108,7 @@ async fn serve_one(core: &Rc<Core>, visit: &Visit, visitor: &Visitor, head: &Req
     let tunnels = head.method() == b"CONNECT" || head.upgrade_websocket();
     let keep = head.keep_alive() && !tunnels && !core.is_draining();
     let has_body = head.framing() != Framing::None;
-    match wake::arrive(core, visit, head).await {
+    match wake::arrive(core, visit, head, record.trace().as_deref()).await {
         Route::Answer(answer) => own_answer(core, visit, visitor, head, record, answer, keep && !has_body).await,
         Route::Missed(answer, target) => {
             tell_missed(core, &target).await;
@@ -116,7 +116,7 @@ async fn serve_one(core: &Rc<Core>, visit: &Visit, visitor: &Visitor, head: &Req
         }
         Route::Control(place) => {
             let (answer, keep) = match collect(core, visitor, head).await {
-                Ok(body) => (edge::ask_control(core, visit, place, head, body).await, keep),
+                Ok(body) => (edge::ask_control(core, visit, place, head, body, record.trace().as_deref()).await, keep),
                 Err(refusal) => (refusal.answer(Form::of(head, false), None), false),
             };
             own_answer(core, visit, visitor, head, record, answer, keep).await
@@ -139,7 +139,8 @@ async fn own_answer(
     keep: bool,
 ) -> Next {
     let answer = cors::readable(answer, head, &core.settings.names);
-    let answer = edge::finish(core, visit, frames::own_page(answer, head, &core.settings));
+    let answer = edge::traced(core, record.trace().as_deref(), frames::own_page(answer, head, &core.settings));
+    let answer = edge::finish(core, visit, answer);
     let sent = write_answer(visitor, &answer, head.method() == b"HEAD", !keep).await;
     record.moved(0, answer.body.len() as u64);
     record.close(answer.status, answer.reason);
@@ -156,7 +157,8 @@ async fn relay(
     keep: bool,
 ) -> Next {
     record.permitted(lease.permit());
-    let edit = Edit::new(&core.settings, visit, head, lease.permit());
+    let trace = record.trace();
+    let edit = Edit::new(&core.settings, visit, head, lease.permit(), trace.as_deref());
     let mut body = Body::new(visitor, head.framing());
     let mut responder = Response::new(visitor, head, !keep);
     let gone = visitor.gone(core.settings.timeouts.half_closed);

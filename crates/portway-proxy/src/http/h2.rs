@@ -126,7 +126,7 @@ async fn stream(core: &Rc<Core>, visit: &Visit, request: http::Request<RecvStrea
         }
     };
     let record = core.ledger.open(visit, &head);
-    match wake::arrive(core, visit, &head).await {
+    match wake::arrive(core, visit, &head, record.trace().as_deref()).await {
         Route::Answer(answer) => own_answer(core, visit, &head, record, respond, answer).await,
         Route::Missed(answer, target) => {
             tell_missed(core, &target).await;
@@ -134,7 +134,7 @@ async fn stream(core: &Rc<Core>, visit: &Visit, request: http::Request<RecvStrea
         }
         Route::Control(place) => {
             let answer = match collect(core, body).await {
-                Ok(body) => edge::ask_control(core, visit, place, &head, body).await,
+                Ok(body) => edge::ask_control(core, visit, place, &head, body, record.trace().as_deref()).await,
                 Err(refusal) => refusal.answer(Form::of(&head, false), None),
             };
             own_answer(core, visit, &head, record, respond, answer).await;
@@ -184,7 +184,8 @@ async fn own_answer(
     answer: Answer,
 ) {
     let answer = cors::readable(answer, head, &core.settings.names);
-    let answer = edge::finish(core, visit, frames::own_page(answer, head, &core.settings));
+    let answer = edge::traced(core, record.trace().as_deref(), frames::own_page(answer, head, &core.settings));
+    let answer = edge::finish(core, visit, answer);
     let _ = send_answer(&mut respond, &answer, head.method() == b"HEAD").await;
     record.moved(0, answer.body.len() as u64);
     record.close(answer.status, answer.reason);
@@ -235,7 +236,8 @@ async fn relay(
     respond: SendResponse<Bytes>,
 ) {
     record.permitted(lease.permit());
-    let edit = Edit::new(&core.settings, visit, head, lease.permit());
+    let trace = record.trace();
+    let edit = Edit::new(&core.settings, visit, head, lease.permit(), trace.as_deref());
     let mut body = Body { stream: body, framing: head.framing() };
     let wire = Rc::new(RefCell::new(Wire::Waiting(respond)));
     let mut responder = Response::new(wire.clone(), head);

@@ -26,12 +26,12 @@ const TELLING: Duration = Duration::from_secs(5);
 const HELD_MAX: usize = 1024;
 
 /// The route of a request, once it has one: it may have to wait for its workspace.
-pub(super) async fn arrive(core: &Core, visit: &Visit, head: &RequestHead) -> Route {
+pub(super) async fn arrive(core: &Core, visit: &Visit, head: &RequestHead, trace: Option<&str>) -> Route {
     let mut caught_up = !core.settings.shared;
     loop {
         match route(core, visit, head, caught_up) {
             Ok(route) => return route,
-            Err(Pause::Asleep(waiting)) => return wait(core, visit, head, &waiting).await,
+            Err(Pause::Asleep(waiting)) => return wait(core, visit, head, &waiting, trace).await,
             Err(Pause::Unknown) => {
                 let _ = timeout(TELLING, core.control.catch_up()).await;
                 caught_up = true;
@@ -40,12 +40,12 @@ pub(super) async fn arrive(core: &Core, visit: &Visit, head: &RequestHead) -> Ro
     }
 }
 
-async fn wait(core: &Core, visit: &Visit, head: &RequestHead, waiting: &Waiting) -> Route {
+async fn wait(core: &Core, visit: &Visit, head: &RequestHead, waiting: &Waiting, trace: Option<&str>) -> Route {
     let form = Form::of(head, head.upgrade_websocket());
     let state = waiting.workspace.state;
     if form == Form::Page {
         let refusal =
-            if state.sleeps() && may_wake(head, waiting) { wake(core, waiting).await } else { asleep(waiting) };
+            if state.sleeps() && may_wake(head, waiting) { wake(core, waiting, trace).await } else { asleep(waiting) };
         return Route::Answer(answer(core, refusal, form));
     }
     if state == State::Starting {
@@ -76,10 +76,10 @@ pub(super) fn is_speculative(head: &RequestHead) -> bool {
     head.fields().get_named(b"sec-purpose").is_some() || head.fields().get_named(b"purpose").is_some()
 }
 
-async fn wake(core: &Core, waiting: &Waiting) -> Refusal {
+async fn wake(core: &Core, waiting: &Waiting, trace: Option<&str>) -> Refusal {
     // A token has no login of the control plane's behind it.
     let Visitor::Session(session) = &waiting.visitor else { return asleep(waiting) };
-    let woken = core.control.wake(waiting.workspace.key.clone(), session.hash);
+    let woken = core.control.wake(waiting.workspace.key.clone(), session.hash, trace);
     match timeout(TELLING, woken).await.unwrap_or(Woken::Starting) {
         Woken::Starting => Refusal::Asleep(State::Starting, true),
         Woken::Limit => Refusal::RunningLimit,

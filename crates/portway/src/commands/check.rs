@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use portway_core::host::{Names, PortForm, Scheme};
 use portway_proxy::tls::{CertificateFiles, Certificates};
-use portway_sources::{Database, DatabaseError, database_check};
+use portway_sources::{ActivityPlace, Database, DatabaseError, database_check};
 use serde::Serialize;
 
 use crate::config::control_plane::Way;
@@ -197,6 +197,12 @@ async fn check_control_plane(
         match checked {
             Ok(()) => found.push_str(", sessions can be looked up"),
             Err(error) => complain("sessions.query", error),
+        }
+    }
+    if let Some(ActivityPlace::Query(query)) = plane.activity.as_ref().map(|activity| &activity.place) {
+        match query.check().await {
+            Ok(()) => found.push_str(", use can be told"),
+            Err(error) => complain("activity.query", error),
         }
     }
     Some(found)

@@ -9,7 +9,9 @@ use portway_control::sessions::Pointers;
 use portway_core::cookie::{ControlCookie, CookieShape};
 use portway_core::host::canonical_port;
 use portway_core::workspace::Address;
-use portway_sources::{ActivitySettings, AddressTemplate, RedisServer, RedisSet, WorkspaceQuery};
+use portway_sources::{
+    ActivityPlace, ActivityQuery, ActivitySettings, AddressTemplate, RedisServer, RedisSet, WorkspaceQuery,
+};
 
 use super::file::{self, Raw};
 use super::keys::{self, Key, Kind};
@@ -126,7 +128,7 @@ pub(super) fn read_all(r: &mut Reader, folder: &Path) -> Option<ControlPlane> {
     let upstream = r.read(&keys::CONTROL_UPSTREAM, upstream);
     let sessions = sessions(r, postgres.as_ref(), upstream.is_some(), folder)?;
     let wake = wake(r, upstream.is_some())?;
-    let activity = activity(r)?;
+    let activity = activity(r, postgres.as_ref())?;
     let stale = r.read(&keys::POSTGRES_STALE, read::duration(Duration::from_secs(2), Duration::from_secs(3600)))?;
     check_pace(r, sessions.as_ref(), &stale.value);
     let stale = stale.value;
@@ -278,7 +280,7 @@ fn wake(r: &mut Reader, has_upstream: bool) -> Option<Option<Wake>> {
     Some(wake)
 }
 
-fn activity(r: &mut Reader) -> Option<Option<ActivitySettings>> {
+fn activity(r: &mut Reader, postgres: Option<&Postgres>) -> Option<Option<ActivitySettings>> {
     let server = r.read(&keys::REDIS_URL, read::parsed(str::parse::<RedisServer>));
     let key = r.read(&keys::ACTIVITY_REDIS_KEY, read::parsed(words));
     let flush = r.read(&keys::ACTIVITY_FLUSH, read::duration(Duration::from_millis(100), Duration::from_secs(600)))?;
@@ -287,9 +289,30 @@ fn activity(r: &mut Reader) -> Option<Option<ActivitySettings>> {
     if let (Some(server), None) = (&server, &key) {
         r.missing(&server.place, &keys::ACTIVITY_REDIS_KEY);
     }
-    let (Some(server), Some(key)) = (server, key) else { return Some(None) };
-    let redis = RedisSet::new(server.value, key.value);
-    Some(Some(ActivitySettings { redis, flush: flush.value, background: background.value.as_secs() }))
+    let place = match (activity_query(r, postgres)?, server, key) {
+        (Some(query), _, _) => ActivityPlace::Query(query),
+        (None, Some(server), Some(key)) => ActivityPlace::Redis(RedisSet::new(server.value, key.value)),
+        (None, _, _) => return Some(None),
+    };
+    Some(Some(ActivitySettings { place, flush: flush.value, background: background.value.as_secs() }))
+}
+
+/// The statement that is told of use; stronger than a preset's set in Redis.
+fn activity_query(r: &mut Reader, postgres: Option<&Postgres>) -> Option<Option<ActivityQuery>> {
+    let sql = r.read(&keys::ACTIVITY_QUERY, read::parsed(words));
+    let url = r.read(&keys::ACTIVITY_URL, database_url).map(|url| url.value);
+    let Some(sql) = sql else { return Some(None) };
+    let Some(url) = url.or_else(|| postgres.map(|postgres| postgres.url.clone())) else {
+        needs_postgres(r, &sql.place, &keys::ACTIVITY_QUERY);
+        return None;
+    };
+    match ActivityQuery::new(url, sql.value) {
+        Ok(query) => Some(Some(query)),
+        Err(why) => {
+            r.complain(Complaint::new(why), &sql.place, &keys::ACTIVITY_QUERY);
+            None
+        }
+    }
 }
 
 fn without_upstream(r: &mut Reader, place: &Place, key: &Key) {

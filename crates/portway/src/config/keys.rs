@@ -304,6 +304,13 @@ for one gateway.";
     ACTIVITY_REDIS_KEY = "activity.redis_key", Text, none("\"codehub:activity\""),
 "The sorted set that gets the last use of each workspace: its id, and Unix seconds as the score (ZADD … GT).";
 
+    ACTIVITY_QUERY = "activity.query", Text, none("\"UPDATE workspaces SET used_at = to_timestamp(s) FROM unnest($1::text[], $2::bigint[]) AS u (i, s) WHERE id = i\""),
+"Instead of Redis: a statement of the database under [postgres] that is told of use, with ids ($1, text[]) and Unix seconds
+($2, bigint[]). Let it keep the newer time, since gateways report on their own. It is stronger than a preset's set.";
+
+    ACTIVITY_URL = "activity.url", Text, none("\"postgres://portway_activity@postgres:5432/codehub\""),
+"The database for that statement, where it has a role of its own. Default: the one under [postgres].";
+
     ACTIVITY_FLUSH = "activity.flush", Duration, "\"30s\"",
 "How long uses of a workspace are collected before they are reported; the first one is reported at once.";
 
@@ -357,6 +364,10 @@ for one gateway.";
 
     LOG_ACCESS = "log.access", Flag, "true",
 "Whether each request is logged.";
+
+    LOG_TRACE_HEADER = "log.trace_header", Text, none("\"X-Trace-ID\""),
+"The field that carries a request's id: taken from the visitor if it is 8 to 64 letters, digits, `-` and `_`, else made;
+logged as `trace_id`, sent to `control_upstream`, and given in answers of Portway's own. Default: requests have no id.";
 
     THREADS = "threads", Integer, none("4"),
 "Threads that move bytes. Default: one for each core.";

@@ -19,7 +19,7 @@ use super::file;
 use super::keys::{self, Key, Kind};
 use super::problem::{Complaint, Place, Problem, nearest};
 use super::read::{self, Reader};
-use super::values::{default_data, format, level, one_socket, resolve, sockets};
+use super::values::{default_data, field_name, format, level, one_socket, resolve, sockets};
 
 /// Flags that override settings.
 #[derive(Clone, Debug, Default)]
@@ -61,6 +61,8 @@ pub(crate) struct Settings {
     pub(crate) session_lifetime: Duration,
     pub(crate) limits: Limits,
     pub(crate) log: Log,
+    /// The field that carries a request's id.
+    pub(crate) trace_field: Option<String>,
     pub(crate) threads: usize,
     /// What is allowed but probably not meant.
     pub(crate) warnings: Vec<String>,
@@ -311,6 +313,7 @@ fn build(
         format: r.read(&keys::LOG_FORMAT, format)?.value,
         access: r.read(&keys::LOG_ACCESS, read::flag)?.value,
     };
+    let trace_field = r.read(&keys::LOG_TRACE_HEADER, read::parsed(field_name)).map(|name| name.value);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Some(Settings {
         embedded,
@@ -330,6 +333,7 @@ fn build(
         session_lifetime: r.read(&keys::SESSIONS_SESSION, read::duration(Duration::from_secs(1), 8 * HOUR))?.value,
         limits,
         log,
+        trace_field,
         threads: r.read(&keys::THREADS, read::integer(1, 1024)).map_or(cores, |threads| size(threads.value)),
         warnings,
         domains,

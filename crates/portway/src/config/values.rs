@@ -58,6 +58,17 @@ pub(super) fn format(raw: &Raw) -> Result<LogFormat, Complaint> {
     })
 }
 
+/// A token (RFC 9110 5.6.2), as far as people name fields, and none that HTTP or the gateway has a use for itself.
+pub(super) fn field_name(text: &str) -> Result<String, String> {
+    let good = text.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("x-"))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let taken = ["x-forwarded", "x-portway", "x-real-ip"];
+    if good && !taken.iter().any(|name| text.to_ascii_lowercase().starts_with(name)) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("`{}` is not a field for ids: write one that begins with X-, such as X-Trace-ID", text.escape_debug()))
+}
+
 fn choice(text: &str, choices: &[&str]) -> Complaint {
     Complaint::new(format!("must be one of {}, not \"{text}\"", choices.join(", ")))
 }

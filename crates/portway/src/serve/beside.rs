@@ -175,6 +175,7 @@ impl Beside {
             method: wake.method.clone(),
             path: wake.path.clone(),
             body: wake.body.clone(),
+            trace_field: settings.trace_field.clone(),
         };
         Some(Waker::new(request, external.clone(), store.clone()))
     }

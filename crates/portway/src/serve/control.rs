@@ -41,11 +41,11 @@ pub(super) async fn answer(mut calls: mpsc::Receiver<ControlCall>, host: Control
                     let _ = answer.send(resolve(&name).await);
                 });
             }
-            ControlCall::Wake { workspace, session, answer } => {
+            ControlCall::Wake { workspace, session, trace, answer } => {
                 let (waker, world, activity) = (waker.clone(), publisher.current(), activity.clone());
                 tokio::spawn(async move {
                     let woken = match waker {
-                        Some(waker) => match waker.wake(&world, &workspace, &session).await {
+                        Some(waker) => match waker.wake(&world, &workspace, &session, trace.as_deref()).await {
                             WakeOutcome::Starting => {
                                 // A stop could follow at once where the last use is long ago.
                                 if let (Some(activity), Some(woken)) = (activity, world.workspace(&workspace)) {

@@ -2,6 +2,8 @@
 //!
 //! The queue is bounded; what does not fit is dropped and counted.
 
+mod event;
+
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -10,6 +12,7 @@ use std::thread::JoinHandle;
 use portway_proxy::ledger::LogStyle;
 use tracing_subscriber::fmt::MakeWriter;
 
+use self::event::JsonLine;
 use crate::config::settings::{Log, LogFormat};
 
 /// Batches that may wait.
@@ -34,7 +37,7 @@ pub(super) fn start(log: &Log) -> Writer {
             events.with_ansi(io::stdout().is_terminal()).with_target(false).finish(),
         )
     } else {
-        tracing::subscriber::set_global_default(events.json().flatten_event(true).finish())
+        tracing::subscriber::set_global_default(events.event_format(JsonLine).finish())
     };
     writer
 }

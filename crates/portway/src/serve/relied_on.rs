@@ -31,7 +31,7 @@ pub(super) async fn relied_on(settings: &Settings) -> ReliedOn {
         Way::Query { url, .. } => Database::server(url),
         Way::Api { .. } | Way::Jwt { .. } => None,
     }));
-    servers.extend(plane.activity.iter().flat_map(|activity| activity.redis.server()));
+    servers.extend(plane.activity.iter().flat_map(|activity| activity.place.server()));
     servers.extend(plane.upstream.iter().map(|upstream| (upstream.host.clone(), upstream.port)));
     let found = ReliedOn::default();
     if servers.is_empty() {

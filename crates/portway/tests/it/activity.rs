@@ -4,6 +4,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use portway_testkit::{Echo, Redis, WebSocket, WebSocketEcho, eventually_async};
 
+use crate::hub::{HERS, Hub, NOBODY, people};
 use crate::stage::{Door, Plan, WORKSPACE, plan};
 
 const KEY: &str = "hub:activity";
@@ -122,4 +123,38 @@ async fn a_redis_that_is_away_fails_no_request_and_is_told_afterwards() {
     redis.start_again();
     told(&redis, killed).await;
     stage.gateway.stop();
+}
+
+/// Gives workspaces the time of their last use, and never an older one.
+const USED: &str = "UPDATE workspaces SET last_access_at = greatest(last_access_at, to_timestamp(s)) \
+                    FROM unnest($1::text[], $2::bigint[]) AS used (i, s) WHERE id = i";
+
+#[tokio::test]
+async fn a_table_is_told_by_a_statement_of_ones_own() {
+    let (echo, postgres) = (Echo::start().await, people());
+    postgres.sql(
+        "CREATE ROLE teller LOGIN; GRANT UPDATE (last_access_at), SELECT (id, last_access_at) ON workspaces TO teller",
+    );
+    let teller = postgres.url_of("teller");
+    let settings =
+        [("PORTWAY_ACTIVITY_QUERY", USED), ("PORTWAY_ACTIVITY_URL", &*teller), ("PORTWAY_ACTIVITY_FLUSH", "100ms")];
+    let hub = Hub::with(postgres, NOBODY, &settings);
+    let mut alice = hub.alice();
+    let url = hub.url(echo.port(), HERS, "/");
+    let used = || {
+        let seconds = "SELECT coalesce(floor(extract(epoch FROM last_access_at)), 0)::bigint FROM workspaces";
+        hub.postgres.sql(&format!("{seconds} WHERE id = '{HERS}'")).parse::<u64>().expect("seconds")
+    };
+    let before = now();
+    assert_eq!(alice.open(&url).await.answer.status(), 200);
+    eventually_async("the use to be told", async || used() >= before).await;
+    assert_eq!(hub.postgres.sql("SELECT count(*) FROM workspaces WHERE last_access_at IS NOT NULL"), "1");
+    // What cannot be told is kept until it can.
+    hub.postgres.sql("UPDATE workspaces SET last_access_at = NULL; REVOKE ALL ON workspaces FROM teller; REVOKE UPDATE (last_access_at) ON workspaces FROM teller");
+    let later = now();
+    assert_eq!(alice.open(&url).await.answer.status(), 200);
+    hub.gateway.wait_for_log("the refusal", |line| line["event"] == "activity-down");
+    hub.postgres.sql("GRANT UPDATE (last_access_at), SELECT (id, last_access_at) ON workspaces TO teller");
+    eventually_async("the use to be told after all", async || used() >= later).await;
+    hub.gateway.stop();
 }

@@ -12,14 +12,15 @@ use serde_json::json;
 use crate::hub::{ALICE, CONTROL, HERS, HIS, Hub, json_api, people, reason};
 
 fn token(signer: &Signer, user: &str, seconds: u64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_secs();
     signer.sign(&json!({"sub": user, "name": "alice", "exp": now + seconds}))
 }
 
 /// A server of the keys that are in the hand of the test.
 async fn keys(set: &Arc<Mutex<String>>) -> Server {
     let set = set.clone();
-    json_api(move |request| request.start_line().starts_with("GET /jwks ").then(|| set.lock().unwrap().clone())).await
+    json_api(move |request| request.start_line().starts_with("GET /jwks ").then(|| set.lock().expect("a lock").clone()))
+        .await
 }
 
 fn hub(api: &Server) -> Hub {

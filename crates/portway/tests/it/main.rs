@@ -37,6 +37,7 @@ mod stage;
 mod stop;
 mod streaming;
 mod tls;
+mod trace;
 mod upstreams;
 mod websocket;
 mod websocket_http2;

@@ -17,10 +17,12 @@ fn member(id: &str, groups: &[&str]) -> Event {
     Event::User(Arc::new(User { id: id.into(), suspended: false, groups }))
 }
 
+/// What the source shares (level, users, groups); the ceiling; what bob of the group `web`, and eve of none, get at 3000.
+type Row = (Level, &'static [&'static str], &'static [&'static str], Level, &'static str, &'static str);
+
 #[test]
 fn what_a_source_shares_opens_every_port_but_protected_ones() {
-    // What the source shares; the ceiling; what bob of the group `web`, and eve of none, get at 3000.
-    let table: [(Level, &[&str], &[&str], Level, &str, &str); 10] = [
+    let table: [Row; 10] = [
         (Level::Owner, &[], &[], Level::Public, "no-grant", "no-grant"),
         (Level::Owner, &[], &["web"], Level::Public, "shared bob", "no-grant"),
         (Level::Owner, &[], &["ops"], Level::Public, "no-grant", "no-grant"),
