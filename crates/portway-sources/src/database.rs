@@ -14,6 +14,8 @@ use sqlx::sqlite::SqliteError;
 use sqlx::{AssertSqlSafe, Column as _, Executor as _, SqlSafeStr as _, Statement as _};
 
 pub mod check;
+mod follow;
+mod parts;
 pub mod sessions;
 pub mod workspaces;
 
@@ -164,9 +166,10 @@ pub(crate) async fn in_time<T>(asking: impl Future<Output = Result<T, sqlx::Erro
 }
 
 /// `query` as a table `q` whose columns are all text, each of `wanted` in its place: NULL where the query does not give it.
-pub(crate) fn as_texts(query: &str, given: &[String], wanted: &[&str]) -> String {
-    let columns: Vec<String> = wanted.iter().map(|name| as_text(given, name)).collect();
-    format!("SELECT {} FROM ({}) AS q", columns.join(", "), bare(query))
+/// After them comes `more`.
+pub(crate) fn as_texts(query: &str, given: &[String], wanted: &[&str], more: &str) -> String {
+    let columns: String = wanted.iter().map(|name| as_text(given, name) + ", ").collect();
+    format!("SELECT {columns}{more} FROM ({}) AS q", bare(query))
 }
 
 /// One column of `q` as text; a list of names as JSON, whether it is an array of PostgreSQL's or JSON already.

@@ -1,22 +1,20 @@
-//! Workspaces from a query of the configuration: all of them, or one by its id; and what keeps the snapshot up with them.
+//! Workspaces from a query of the configuration: all of them, those of some parts, or one by its id.
 //!
-//! Every row is loaded and kept. A notification names the row to read again; a full look now and then finds what no trigger
-//! tells. A row that cannot be used is left out and told of once (R52): it opens nothing, and hides no other.
+//! A row that cannot be used is left out and told of once (R52): it opens nothing, and hides no other. When they are read
+//! is not known here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use portway_core::host::{Names, PortForm};
 use portway_core::snapshot::{Event, Listing};
 use portway_core::workspace::{Address, Grants, Level, State, Workspace};
 use sqlx::AssertSqlSafe;
-use sqlx::postgres::{PgListener, PgNotification};
-use tokio::time::{sleep, timeout};
 
+use super::parts::{self, Parts};
 use super::{Database, DatabaseError, as_texts, in_time, listed, missing};
 use crate::freshness::Freshness;
-use crate::publisher::Publisher;
 use crate::store::users::user_id;
 
 /// The name of the database as a source of workspaces.
@@ -27,14 +25,6 @@ pub(super) const REQUIRED: [&str; 3] = ["id", "owner", "state"];
 pub(super) const OPTIONAL: [&str; 6] = ["address", "generation", "name", "share", "users", "groups"];
 /// The word for a row that is no workspace any more.
 const DELETED: &str = "deleted";
-/// How long a broken connection is left alone before the next try; it doubles up to the most.
-const BACK_OFF: Duration = Duration::from_millis(200);
-const BACK_OFF_MAX: Duration = Duration::from_secs(5);
-/// More notifications at once than this, and everything is read again.
-const AT_ONCE_MAX: usize = 64;
-/// How often a working connection is asked whether it still is one: well within the shortest time that silence is believed.
-const HEARTBEAT: Duration = Duration::from_secs(1);
-
 /// How workspaces are read.
 #[derive(Clone, Debug)]
 pub struct WorkspaceQuery {
@@ -81,20 +71,24 @@ impl AddressTemplate {
 /// The workspaces of a database.
 #[derive(Debug)]
 pub struct DatabaseSource {
-    database: Database,
-    query: WorkspaceQuery,
+    pub(super) database: Database,
+    pub(super) query: WorkspaceQuery,
     names: Names,
-    prepared: Option<Prepared>,
-    /// Rows that were told of, with what was wrong.
-    told: BTreeMap<String, String>,
-    freshness: Freshness,
+    pub(super) prepared: Option<Prepared>,
+    /// Rows that were told of, with their part and what was wrong.
+    told: BTreeMap<String, (i32, String)>,
+    /// What was read last, part by part.
+    parts: Parts,
+    pub(super) freshness: Freshness,
 }
 
-/// Statements that give every row, and one row by its id.
+/// Statements that give every row, those of some parts, one row by its id, and a sum for each part.
 #[derive(Clone, Debug)]
-struct Prepared {
+pub(super) struct Prepared {
     all: String,
+    some: String,
     one: String,
+    sums: String,
 }
 
 /// One row, column by column.
@@ -110,12 +104,21 @@ struct Row {
     share: Option<String>,
     users: Option<String>,
     groups: Option<String>,
+    part: Option<i32>,
 }
 
 impl DatabaseSource {
     /// The workspaces that `query` gives; nothing is asked yet.
     pub fn new(database: Database, query: WorkspaceQuery, names: Names) -> Self {
-        Self { database, query, names, prepared: None, told: BTreeMap::new(), freshness: Freshness::default() }
+        Self {
+            database,
+            query,
+            names,
+            prepared: None,
+            told: BTreeMap::new(),
+            parts: Parts::default(),
+            freshness: Freshness::default(),
+        }
     }
 
     /// The statements, made once the database has said which columns the query gives.
@@ -131,9 +134,11 @@ impl DatabaseSource {
             ));
         }
         let wanted: Vec<&str> = REQUIRED.into_iter().chain(OPTIONAL).collect();
-        let all = as_texts(&self.query.sql, &given, &wanted);
+        let all = as_texts(&self.query.sql, &given, &wanted, &format!("{} AS part", parts::PART));
+        let some = format!("{all} WHERE {} = ANY($1)", parts::PART);
         let one = format!("{all} WHERE q.id = $1");
-        Ok(self.prepared.insert(Prepared { all, one }).clone())
+        let sums = parts::sums(&self.query.sql);
+        Ok(self.prepared.insert(Prepared { all, some, one, sums }).clone())
     }
 
     /// Shared with [`DatabaseSource::follow`].
@@ -149,13 +154,55 @@ impl DatabaseSource {
         let sql = AssertSqlSafe(self.prepared().await?.all);
         let rows: Vec<Row> = in_time(sqlx::query_as(sql).fetch_all(self.database.pool())).await?;
         self.freshness.touch();
+        // The sums are read next time: whatever changes until then is found by them.
+        self.parts = Parts::default();
+        let before = std::mem::take(&mut self.told);
+        let workspaces = self.workspaces(rows, &before);
+        Ok(Listing { source: DATABASE_SOURCE.into(), workspaces, own: None })
+    }
+
+    /// What is no longer as it was read last: only the parts whose sums differ are read. Where nothing was read yet that
+    /// could be compared, these are all of them.
+    ///
+    /// # Errors
+    /// As [`DatabaseSource::listing`].
+    pub(super) async fn changes(&mut self) -> Result<Vec<Event>, DatabaseError> {
+        let prepared = self.prepared().await?;
+        let asked = sqlx::query_as(AssertSqlSafe(prepared.sums)).bind(self.parts.seed()?);
+        let sums: Vec<(i32, String)> = in_time(asked.fetch_all(self.database.pool())).await?;
+        self.freshness.touch();
+        let changed = self.parts.changed(sums);
+        if changed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked = sqlx::query_as(AssertSqlSafe(prepared.some)).bind(&changed);
+        let rows: Vec<Row> = match in_time(asked.fetch_all(self.database.pool())).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                // They were not read after all.
+                self.parts.forget_sums();
+                return Err(error);
+            }
+        };
+        let before: BTreeMap<_, _> = std::mem::take(&mut self.told);
+        let (stale, kept) = before.into_iter().partition(|(_, (part, _))| changed.contains(part));
+        self.told = kept;
+        let known = self.parts.take(&changed);
+        let workspaces = self.workspaces(rows, &stale);
+        let gone = self.parts.gone(known, &changed).into_iter();
+        let gone = gone.map(|key| Event::WorkspaceGone { key, source: DATABASE_SOURCE.into() });
+        Ok(gone.chain(workspaces.into_iter().map(Event::Workspace)).collect())
+    }
+
+    /// Rows as workspaces, without those that cannot be used; `before` has been told of already.
+    fn workspaces(&mut self, rows: Vec<Row>, before: &BTreeMap<String, (i32, String)>) -> Vec<Arc<Workspace>> {
         let mut seen = BTreeSet::new();
         let mut workspaces = Vec::with_capacity(rows.len());
-        let before = std::mem::take(&mut self.told);
         for row in rows {
-            let id = row.id.clone().unwrap_or_default();
+            let (id, part) = (row.id.clone().unwrap_or_default(), row.part.unwrap_or_default());
             let problem = match self.workspace(row) {
                 Ok(Some(workspace)) if seen.insert(workspace.key.clone()) => {
+                    self.parts.note(part, &workspace.key);
                     workspaces.push(Arc::new(workspace));
                     continue;
                 }
@@ -163,12 +210,12 @@ impl DatabaseSource {
                 Ok(Some(_)) => "another row has the same id, but for case".to_owned(),
                 Err(problem) => problem,
             };
-            if before.get(&id) != Some(&problem) {
+            if before.get(&id).is_none_or(|(_, told)| *told != problem) {
                 tracing::error!(event = "workspace-row", ws_id = %id, "the row is left out: {problem}");
             }
-            self.told.insert(id, problem);
+            self.told.insert(id, (part, problem));
         }
-        Ok(Listing { source: DATABASE_SOURCE.into(), workspaces, own: None })
+        workspaces
     }
 
     /// One workspace as it is now, as the event that makes it true.
@@ -221,87 +268,6 @@ impl DatabaseSource {
             source: DATABASE_SOURCE.into(),
         }))
     }
-
-    /// Keeps the snapshot up with the database for ever. What breaks is begun anew with a full look, and nothing of the old
-    /// world is forgotten meanwhile.
-    pub async fn follow(mut self, publisher: Publisher) {
-        let mut pause = BACK_OFF;
-        let mut failing = false;
-        loop {
-            let began = Instant::now();
-            let Err(error) = self.watch(&publisher, &mut failing).await;
-            // It may have been migrated meanwhile.
-            self.prepared = None;
-            if !failing {
-                tracing::error!(event = "source-down", source = DATABASE_SOURCE, %error, "the last known state stays in use");
-                failing = true;
-            }
-            if began.elapsed() > BACK_OFF_MAX {
-                pause = BACK_OFF;
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(BACK_OFF_MAX);
-        }
-    }
-
-    async fn watch(
-        &mut self,
-        publisher: &Publisher,
-        failing: &mut bool,
-    ) -> Result<std::convert::Infallible, DatabaseError> {
-        // Listening begins before the full look: what changes in between is told.
-        let mut listener = in_time(PgListener::connect_with(self.database.pool())).await?;
-        in_time(listener.listen_all(self.query.channels.iter().map(String::as_str))).await?;
-        loop {
-            let listing = self.listing().await?;
-            publisher.replace(listing).await;
-            if std::mem::take(failing) {
-                tracing::info!(event = "source-up", source = DATABASE_SOURCE, "the database answers again");
-            }
-            self.follow_until_poll(&mut listener, publisher).await?;
-        }
-    }
-
-    /// Passes on what is notified until it is time to read everything again.
-    async fn follow_until_poll(
-        &mut self,
-        listener: &mut PgListener,
-        publisher: &Publisher,
-    ) -> Result<(), DatabaseError> {
-        let until = Instant::now() + self.query.poll;
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(());
-            }
-            let first = match timeout(left.min(HEARTBEAT), listener.try_recv()).await {
-                Ok(Ok(Some(notification))) => notification,
-                // The connection was lost, and notifications with it.
-                Ok(Ok(None)) => return Ok(()),
-                Ok(Err(error)) => return Err(error.into()),
-                Err(_) => {
-                    in_time(sqlx::query("SELECT 1").execute(self.database.pool())).await?;
-                    self.freshness.touch();
-                    continue;
-                }
-            };
-            let mut ids = BTreeSet::new();
-            let mut next = Some(first);
-            while let Some(notification) = next {
-                match id_in(&notification) {
-                    Some(id) if ids.len() < AT_ONCE_MAX => drop(ids.insert(id)),
-                    // It names no row, as a wake of the reconciler does, or there is too much of it.
-                    _ => return Ok(()),
-                }
-                next = listener.next_buffered();
-            }
-            let mut events = Vec::with_capacity(ids.len());
-            for id in ids {
-                events.push(self.look_at(&id).await?);
-            }
-            publisher.publish(events).await;
-        }
-    }
 }
 
 /// Whom a row shares its workspace with.
@@ -311,16 +277,6 @@ fn grants(row: &Row) -> Result<Option<Box<Grants>>, String> {
     let users = users.iter().map(|user| user_id(user).map_err(|error| error.to_string())).collect::<Result<_, _>>()?;
     let grants = Grants { level, users, groups: listed("groups", row.groups.as_deref())? };
     Ok((grants != Grants::default()).then(|| Box::new(grants)))
-}
-
-/// The id that a notification names: `{"id": …}`, or the payload itself where it is no JSON.
-fn id_in(notification: &PgNotification) -> Option<String> {
-    let payload = notification.payload().trim();
-    if payload.starts_with('{') {
-        let value: serde_json::Value = serde_json::from_str(payload).ok()?;
-        return value.get("id")?.as_str().map(str::to_owned);
-    }
-    (!payload.is_empty()).then(|| payload.to_owned())
 }
 
 #[cfg(test)]

@@ -1,0 +1,117 @@
+//! What keeps the snapshot up with a database: notifications name rows to read again, and a look now and then finds what no
+//! trigger tells. What breaks is begun anew.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::{PgListener, PgNotification};
+use tokio::time::{sleep, timeout};
+
+use super::workspaces::{DATABASE_SOURCE, DatabaseSource};
+use super::{DatabaseError, in_time};
+use crate::publisher::Publisher;
+
+/// How long a broken connection is left alone before the next try; it doubles up to the most.
+const BACK_OFF: Duration = Duration::from_millis(200);
+const BACK_OFF_MAX: Duration = Duration::from_secs(5);
+/// More notifications at once than this, and everything is read again.
+const AT_ONCE_MAX: usize = 64;
+/// How often a working connection is asked whether it still is one: well within the shortest time that silence is believed.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+impl DatabaseSource {
+    /// Keeps the snapshot up with the database for ever. What breaks is begun anew with a full look, and nothing of the old
+    /// world is forgotten meanwhile.
+    pub async fn follow(mut self, publisher: Publisher) {
+        let mut pause = BACK_OFF;
+        let mut failing = false;
+        loop {
+            let began = Instant::now();
+            let Err(error) = self.watch(&publisher, &mut failing).await;
+            // It may have been migrated meanwhile.
+            self.prepared = None;
+            if !failing {
+                tracing::error!(event = "source-down", source = DATABASE_SOURCE, %error, "the last known state stays in use");
+                failing = true;
+            }
+            if began.elapsed() > BACK_OFF_MAX {
+                pause = BACK_OFF;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(BACK_OFF_MAX);
+        }
+    }
+
+    async fn watch(
+        &mut self,
+        publisher: &Publisher,
+        failing: &mut bool,
+    ) -> Result<std::convert::Infallible, DatabaseError> {
+        // Listening begins before the full look: what changes in between is told.
+        let mut listener = in_time(PgListener::connect_with(self.database.pool())).await?;
+        in_time(listener.listen_all(self.query.channels.iter().map(String::as_str))).await?;
+        let listing = self.listing().await?;
+        publisher.replace(listing).await;
+        loop {
+            if std::mem::take(failing) {
+                tracing::info!(event = "source-up", source = DATABASE_SOURCE, "the database answers again");
+            }
+            self.follow_until_poll(&mut listener, publisher).await?;
+            let events = self.changes().await?;
+            if !events.is_empty() {
+                publisher.publish(events).await;
+            }
+        }
+    }
+
+    /// Passes on what is notified until it is time to look at everything.
+    async fn follow_until_poll(
+        &mut self,
+        listener: &mut PgListener,
+        publisher: &Publisher,
+    ) -> Result<(), DatabaseError> {
+        let until = Instant::now() + self.query.poll;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            let first = match timeout(left.min(HEARTBEAT), listener.try_recv()).await {
+                Ok(Ok(Some(notification))) => notification,
+                // The connection was lost, and notifications with it.
+                Ok(Ok(None)) => return Ok(()),
+                Ok(Err(error)) => return Err(error.into()),
+                Err(_) => {
+                    in_time(sqlx::query("SELECT 1").execute(self.database.pool())).await?;
+                    self.freshness.touch();
+                    continue;
+                }
+            };
+            let mut ids = BTreeSet::new();
+            let mut next = Some(first);
+            while let Some(notification) = next {
+                match id_in(&notification) {
+                    Some(id) if ids.len() < AT_ONCE_MAX => drop(ids.insert(id)),
+                    // It names no row, as a wake of the reconciler does, or there is too much of it.
+                    _ => return Ok(()),
+                }
+                next = listener.next_buffered();
+            }
+            let mut events = Vec::with_capacity(ids.len());
+            for id in ids {
+                events.push(self.look_at(&id).await?);
+            }
+            publisher.publish(events).await;
+        }
+    }
+}
+
+/// The id that a notification names: `{"id": …}`, or the payload itself where it is no JSON.
+fn id_in(notification: &PgNotification) -> Option<String> {
+    let payload = notification.payload().trim();
+    if payload.starts_with('{') {
+        let value: serde_json::Value = serde_json::from_str(payload).ok()?;
+        return value.get("id")?.as_str().map(str::to_owned);
+    }
+    (!payload.is_empty()).then(|| payload.to_owned())
+}
