@@ -36,47 +36,33 @@ pub enum ApiError {
     Incomplete(String),
 }
 
+/// One request to it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Call<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    /// `name=value`.
+    pub(crate) cookie: &'a str,
+    /// JSON, or nothing.
+    pub(crate) body: &'a str,
+    /// The field and the id of the visitor's request that it is made for.
+    pub(crate) trace: Option<(&'a str, &'a str)>,
+}
+
 impl ApiServer {
-    /// Sends one request and reads its answer. `cookie` is `name=value`, `body` JSON or nothing.
+    /// Sends one request and reads its answer.
     ///
     /// # Errors
     /// [`ApiError::Late`], [`ApiError::Away`].
-    pub(crate) async fn send(
-        &self,
-        method: &str,
-        path: &str,
-        cookie: &str,
-        body: &str,
-    ) -> Result<(StatusCode, Bytes), ApiError> {
-        self.send_traced(method, path, cookie, body, None).await
-    }
-
-    /// [`ApiServer::send`] with one more field: the id of the request that it is made for.
-    ///
-    /// # Errors
-    /// As there.
-    pub(crate) async fn send_traced(
-        &self,
-        method: &str,
-        path: &str,
-        cookie: &str,
-        body: &str,
-        trace: Option<(&str, &str)>,
-    ) -> Result<(StatusCode, Bytes), ApiError> {
-        match timeout(PATIENCE, self.try_send(method, path, cookie, body, trace)).await {
+    pub(crate) async fn send(&self, call: Call<'_>) -> Result<(StatusCode, Bytes), ApiError> {
+        match timeout(PATIENCE, self.try_send(call)).await {
             Ok(answer) => answer.map_err(ApiError::Away),
             Err(_) => Err(ApiError::Late),
         }
     }
 
-    async fn try_send(
-        &self,
-        method: &str,
-        path: &str,
-        cookie: &str,
-        body: &str,
-        trace: Option<(&str, &str)>,
-    ) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
+    async fn try_send(&self, call: Call<'_>) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
+        let Call { method, path, cookie, body, trace } = call;
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::app::now;
-use crate::client::{ApiError, ApiServer};
+use crate::client::{ApiError, ApiServer, Call};
 use crate::sessions::Pointers;
 
 #[cfg(test)]
@@ -179,10 +179,12 @@ impl Keys {
 
     async fn read(&self) -> Result<Vec<Key>, KeysError> {
         let bytes = match &self.source {
-            KeySource::Server(server, path) => match server.send("GET", path, "", "").await? {
-                (StatusCode::OK, body) => body.to_vec(),
-                (status, _) => return Err(ApiError::Unexpected(status).into()),
-            },
+            KeySource::Server(server, path) => {
+                match server.send(Call { method: "GET", path, ..Call::default() }).await? {
+                    (StatusCode::OK, body) => body.to_vec(),
+                    (status, _) => return Err(ApiError::Unexpected(status).into()),
+                }
+            }
             KeySource::File(path) => {
                 let told = |source| KeysError::File { path: path.clone(), source };
                 tokio::fs::read(path).await.map_err(told)?

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::app::now;
-use crate::client::{ApiError, ApiServer};
+use crate::client::{ApiError, ApiServer, Call};
 use crate::jwt::{JwtSessions, KeysError};
 
 /// Questions asked of the API at once.
@@ -129,7 +129,9 @@ impl Sessions {
 
 impl ApiSessions {
     async fn look_up(&self, value: &str) -> Result<Option<ControlSession>, ApiError> {
-        let (status, body) = self.server.send("GET", &self.path, &format!("{}={value}", self.cookie), "").await?;
+        let cookie = format!("{}={value}", self.cookie);
+        let call = Call { method: "GET", path: &self.path, cookie: &cookie, ..Call::default() };
+        let (status, body) = self.server.send(call).await?;
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => return Ok(None),
             status if status.is_success() => {}

@@ -14,7 +14,7 @@ use portway_core::workspace::State;
 use portway_sources::Store;
 use tokio::sync::OnceCell;
 
-use crate::client::ApiServer;
+use crate::client::{ApiServer, Call};
 use crate::external::External;
 
 /// How long an attempt is remembered: longer than one takes.
@@ -107,16 +107,17 @@ impl Waker {
         };
         let Some(cookie) = cookie else { return WakeOutcome::Failed };
         let WakeRequest { server, method, path, body, trace_field } = &self.request;
-        let trace_field = trace_field.as_deref().zip(trace);
         let cookie = format!("{}={cookie}", self.external.cookie.name);
-        let status =
-            match server.send_traced(method, &path.replace("{workspace}", id), &cookie, body, trace_field).await {
-                Ok((status, _)) => status,
-                Err(error) => {
-                    tracing::warn!(event = "wake", ws_id = id, %error);
-                    return WakeOutcome::Failed;
-                }
-            };
+        let path = path.replace("{workspace}", id);
+        let trace_field = trace_field.as_deref().zip(trace);
+        let call = Call { method, path: &path, cookie: &cookie, body, trace: trace_field };
+        let status = match server.send(call).await {
+            Ok((status, _)) => status,
+            Err(error) => {
+                tracing::warn!(event = "wake", ws_id = id, %error);
+                return WakeOutcome::Failed;
+            }
+        };
         tracing::info!(event = "wake", ws_id = id, status = status.as_u16(), trace_id = trace);
         match status {
             status if status.is_success() => WakeOutcome::Starting,
