@@ -11,7 +11,7 @@ use portway_core::snapshot::Event;
 use portway_core::workspace::{Group, UserId};
 
 use super::transaction::Lock;
-use super::users::{event_of, groups_text, person, somebody};
+use super::users::{groups_text, may_log_in, person, somebody};
 use super::{Store, StoreError, hash, logins};
 
 /// A login to take over.
@@ -49,7 +49,7 @@ impl Store {
     pub async fn adopt_login(&self, login: &NewAdopted) -> Result<Vec<Event>, StoreError> {
         if self.is_adopted(login).await? {
             // Another gateway may have taken it over, and this one is yet to hear of its user.
-            return Ok(vec![event_of(&login.user, false, login.groups.clone())]);
+            return Ok(vec![may_log_in(&login.user, login.groups.clone())]);
         }
         let mut tx = self.begin().await?;
         sqlx::query(
@@ -90,7 +90,7 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
-        events.push(event_of(&login.user, false, login.groups.clone()));
+        events.push(may_log_in(&login.user, login.groups.clone()));
         Ok(events)
     }
 

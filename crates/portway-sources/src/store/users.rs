@@ -68,7 +68,7 @@ impl Store {
             return Err(StoreError::Exists { what: "user", name: id.to_string() });
         }
         tx.commit().await?;
-        Ok(vec![event_of(&id, false, BTreeSet::new())])
+        Ok(vec![may_log_in(&id, BTreeSet::new())])
     }
 
     /// Sets or takes away a password, as a PHC string. Logins go on; [`Store::end_logins_of`] ends them.
@@ -185,12 +185,12 @@ pub(super) fn groups_text(groups: &BTreeSet<Group>) -> String {
     serde_json::Value::from_iter(groups.iter().map(|group| &**group)).to_string()
 }
 
-/// The event that somebody is there.
-pub(super) fn event_of(id: &UserId, suspended: bool, groups: BTreeSet<Group>) -> Event {
-    Event::User(Arc::new(User { id: id.clone(), suspended, groups }))
+/// The event that somebody is there, and not suspended.
+pub(super) fn may_log_in(id: &UserId, groups: BTreeSet<Group>) -> Event {
+    Event::User(Arc::new(User { id: id.clone(), suspended: false, groups }))
 }
 
-/// The same of somebody as they are kept.
+/// The event that somebody is as they are kept.
 pub(super) async fn somebody(tx: &mut Transaction, id: &str) -> Result<Event, StoreError> {
     let row: Option<PersonColumns> = sqlx::query_as("SELECT id, suspended, member_of FROM users WHERE id = $1")
         .bind(id)
