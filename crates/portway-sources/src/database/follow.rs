@@ -47,20 +47,18 @@ impl DatabaseSource {
         publisher: &Publisher,
         failing: &mut bool,
     ) -> Result<std::convert::Infallible, DatabaseError> {
-        // Listening begins before the full look: what changes in between is told.
+        // Listening begins before the look: what changes in between is told.
         let mut listener = in_time(PgListener::connect_with(self.database.pool())).await?;
         in_time(listener.listen_all(self.query.channels.iter().map(String::as_str))).await?;
-        let listing = self.listing().await?;
-        publisher.replace(listing).await;
         loop {
-            if std::mem::take(failing) {
-                tracing::info!(event = "source-up", source = DATABASE_SOURCE, "the database answers again");
-            }
-            self.follow_until_poll(&mut listener, publisher).await?;
             let events = self.changes().await?;
             if !events.is_empty() {
                 publisher.publish(events).await;
             }
+            if std::mem::take(failing) {
+                tracing::info!(event = "source-up", source = DATABASE_SOURCE, "the database answers again");
+            }
+            self.follow_until_poll(&mut listener, publisher).await?;
         }
     }
 

@@ -46,7 +46,7 @@ impl Parts {
         let before = std::mem::replace(&mut self.sums, now);
         let mut changed: BTreeSet<i32> = before.keys().filter(|part| !self.sums.contains_key(part)).copied().collect();
         changed.extend(self.sums.iter().filter(|(part, sum)| before.get(part) != Some(sum)).map(|(part, _)| *part));
-        // What was read without sums to compare, and is gone since.
+        // What is noted without a sum to compare, and is gone since.
         changed.extend(self.keys.keys().filter(|part| !self.sums.contains_key(part)));
         changed.into_iter().collect()
     }
@@ -54,6 +54,19 @@ impl Parts {
     /// Has every part read again.
     pub(super) fn forget_sums(&mut self) {
         self.sums.clear();
+    }
+
+    /// Has a part read again: something of it was read since its sum was made.
+    pub(super) fn forget(&mut self, part: i32) {
+        self.sums.remove(&part);
+    }
+
+    /// The same for the part in which a workspace is noted; for one that is noted nowhere there is nothing to read again.
+    pub(super) fn forget_part_of(&mut self, key: &str) {
+        let part = self.keys.iter().find(|(_, keys)| keys.contains(key)).map(|(part, _)| *part);
+        if let Some(part) = part {
+            self.forget(part);
+        }
     }
 
     /// Takes the workspaces of these parts out, to be noted anew.
@@ -98,5 +111,31 @@ mod tests {
         parts.forget_sums();
         assert_eq!(parts.changed(sums(&[(1, "x"), (3, "new")])), [1, 3]);
         assert_eq!(parts.changed(sums(&[])), [1, 3]);
+    }
+
+    #[test]
+    fn what_was_read_between_two_looks_is_read_again_though_the_sum_is_as_before() {
+        let mut parts = Parts::default();
+        let (a, new): (Arc<str>, Arc<str>) = (Arc::from("a"), Arc::from("new"));
+        parts.note(1, &a);
+        let both = || sums(&[(1, "x"), (2, "y")]);
+        parts.changed(both());
+        // Changed, read, and changed back.
+        parts.forget(1);
+        assert_eq!(parts.changed(both()), [1]);
+        // Gone, missed, and back.
+        parts.forget_part_of("a");
+        assert_eq!(parts.changed(both()), [1]);
+        parts.forget_part_of("unknown");
+        assert!(parts.changed(both()).is_empty());
+        // Came, was read, and is gone with nobody told, in a part that had rows and in one that had none.
+        for part in [2, 7] {
+            parts.note(part, &new);
+            parts.forget(part);
+            assert_eq!(parts.changed(both()), [part]);
+            let known = parts.take(&[part]);
+            assert_eq!(parts.gone(known, &[part]), std::slice::from_ref(&new));
+            assert!(parts.changed(both()).is_empty());
+        }
     }
 }

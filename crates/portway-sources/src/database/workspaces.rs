@@ -154,7 +154,7 @@ impl DatabaseSource {
         let sql = AssertSqlSafe(self.prepared().await?.all);
         let rows: Vec<Row> = in_time(sqlx::query_as(sql).fetch_all(self.database.pool())).await?;
         self.freshness.touch();
-        // The sums are read next time: whatever changes until then is found by them.
+        // Without sums: the next look compares with nothing, and finds whatever has changed until then.
         self.parts = Parts::default();
         let before = std::mem::take(&mut self.told);
         let workspaces = self.workspaces(rows, &before);
@@ -225,11 +225,20 @@ impl DatabaseSource {
     pub async fn look_at(&mut self, id: &str) -> Result<Event, DatabaseError> {
         let sql = AssertSqlSafe(self.prepared().await?.one);
         let row: Option<Row> = in_time(sqlx::query_as(sql).bind(id).fetch_optional(self.database.pool())).await?;
-        let gone = Event::WorkspaceGone { key: id.to_ascii_lowercase().into(), source: DATABASE_SOURCE.into() };
+        let key: Arc<str> = id.to_ascii_lowercase().into();
+        // Its part was summed before this: were it changed back by the next look, the sum would not tell.
+        match row.as_ref().and_then(|row| row.part) {
+            Some(part) => self.parts.forget(part),
+            None => self.parts.forget_part_of(&key),
+        }
+        let part = row.as_ref().and_then(|row| row.part).unwrap_or_default();
         Ok(match row.map(|row| self.workspace(row)) {
-            Some(Ok(Some(workspace))) => Event::Workspace(Arc::new(workspace)),
-            // A full look says what is wrong with it.
-            Some(Ok(None) | Err(_)) | None => gone,
+            Some(Ok(Some(workspace))) => {
+                self.parts.note(part, &workspace.key);
+                Event::Workspace(Arc::new(workspace))
+            }
+            // A look at its part says what is wrong with it.
+            Some(Ok(None) | Err(_)) | None => Event::WorkspaceGone { key, source: DATABASE_SOURCE.into() },
         })
     }
 

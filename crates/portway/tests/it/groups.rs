@@ -1,6 +1,6 @@
 //! What the control plane shares of its workspaces: groups, users and levels that its queries give.
 
-use portway_testkit::{Client, Echo, Ending, Postgres, Recorder, Step, Visitor, eventually_async};
+use portway_testkit::{Echo, Ending, Postgres, Visitor, eventually_async};
 
 use crate::hub::{BOB, CONTROL, HERS, Hub, NOBODY, people, reason};
 
@@ -71,9 +71,7 @@ async fn a_workspace_is_open_to_whom_its_columns_name() {
 
 #[tokio::test]
 async fn leaving_a_group_cuts_what_was_open() {
-    let events =
-        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n8\r\ndata: 1\n\r\n";
-    let server = Recorder::start(vec![Step::ReadHead, Step::write(events)]).await;
+    let server = Hub::events().await;
     let postgres = shared();
     postgres.sql(&format!(
         "UPDATE users SET member_of = ARRAY['web'] WHERE id = '{BOB}';
@@ -81,14 +79,8 @@ async fn leaving_a_group_cuts_what_was_open() {
     ));
     let hub = hub(postgres);
     let mut bob = bob(&hub);
-    let url = hub.url(server.port(), HERS, "/.portway/port");
-    bob.agree(&url).await;
-    let cookie = bob.session_for(&url).await;
-    let host = format!("{}-{HERS}.{CONTROL}:{}", server.port(), hub.gateway.plain().port());
-    let mut stream = Client::connect(hub.gateway.plain()).await;
-    let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nSec-Fetch-Site: same-origin\r\n\r\n");
-    stream.send(request).await;
-    stream.read_until(b"data: 1\n").await;
+    bob.agree(&hub.url(server.port(), HERS, "/.portway/port")).await;
+    let mut stream = hub.stream(&mut bob, &server).await;
     hub.postgres.sql(&format!("UPDATE users SET member_of = '{{}}' WHERE id = '{BOB}'"));
     assert_eq!(stream.read_to_close().await.1, Ending::Reset);
     hub.gateway.stop();

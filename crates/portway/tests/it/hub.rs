@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use portway_testkit::gateway::Builder;
 use portway_testkit::upstream::Server;
 use portway_testkit::visitor::Arrived;
-use portway_testkit::{Gateway, Message, Postgres, Stream, Visitor, message};
+use portway_testkit::{Client, Gateway, Message, Postgres, Recorder, Step, Stream, Visitor, message};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::stage::builder;
@@ -56,6 +56,24 @@ impl Hub {
         let mut visitor = Visitor::new(self.gateway.plain());
         visitor.keep(CONTROL, "session", SESSION);
         visitor
+    }
+
+    /// A dev server that begins an event stream and goes on for ever.
+    pub(crate) async fn events() -> Recorder {
+        let events = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n8\r\ndata: 1\n\r\n";
+        Recorder::start(vec![Step::ReadHead, Step::write(events)]).await
+    }
+
+    /// The stream of [`Hub::events`], opened by a visitor and begun.
+    pub(crate) async fn stream(&self, visitor: &mut Visitor, server: &Recorder) -> Client {
+        let cookie = visitor.session_for(&self.url(server.port(), HERS, "/.portway/port")).await;
+        let host = format!("{}-{HERS}.{CONTROL}:{}", server.port(), self.gateway.plain().port());
+        let mut stream = Client::connect(self.gateway.plain()).await;
+        let head =
+            format!("GET /events HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nSec-Fetch-Site: same-origin\r\n\r\n");
+        stream.send(head).await;
+        stream.read_until(b"data: 1\n").await;
+        stream
     }
 
     pub(crate) fn phase(&self, workspace: &str, phase: &str) {
