@@ -75,7 +75,14 @@ for (const { way, slug, split } of [
     await eventually('the limit to be told', async () => (await reason()) === 'workspace-limit');
     await page.getByRole('heading', { name: 'You run as many workspaces as you may' }).waitFor();
     await shot(page, `${slug}-limit`);
-    assert.equal((await hub.patch(running[0], 'STANDBY')).status, 200);
+    // On the control host it says what runs; from there the visit goes on by itself.
+    await page.getByRole('link', { name: 'See what runs' }).click();
+    await page.getByRole('heading', { name: 'Your running workspaces' }).waitFor();
+    await page.getByText('Busy 2', { exact: true }).first().waitFor();
+    await shot(page, `${slug}-running`);
+    await page.getByRole('button', { name: 'Stop Busy 1' }).click();
+    await page.waitForURL(`${hub.url(3000, id)}**`);
+    assert.equal(hub.postgres.sql(`SELECT desired_state FROM workspaces WHERE id = '${running[0]}'`), 'STANDBY');
     await eventually('it to be started', async () => (await reason()) !== 'workspace-limit');
     await page.close();
   });

@@ -16,11 +16,12 @@ pub(crate) use portway_sources::freshness::now;
 use portway_sources::publisher::Changes;
 use portway_sources::{Audit, Publisher, Store, StoreError};
 
-use crate::Settings;
 use crate::external::{External, Known};
 use crate::limiter::{Limiter, network};
 use crate::password::Passwords;
 use crate::reply::Refusal;
+use crate::wake::Waker;
+use crate::{Plane, Settings};
 
 /// Failed logins a minute from one network, and for one name (R57).
 const FAILURES: usize = 10;
@@ -39,6 +40,7 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     /// The control plane whose logins are ours, where there is one.
     pub(crate) external: Option<External>,
+    pub(crate) waker: Option<Waker>,
     pub(crate) store: Store,
     pub(crate) publisher: Publisher,
     pub(crate) passwords: Passwords,
@@ -101,10 +103,11 @@ pub(crate) fn fresh_secret() -> Result<Secret, Refusal> {
 }
 
 impl App {
-    pub(crate) fn new(settings: Settings, external: Option<External>, store: Store, publisher: Publisher) -> Self {
+    pub(crate) fn new(settings: Settings, plane: Plane, store: Store, publisher: Publisher) -> Self {
         Self {
             settings,
-            external,
+            external: plane.external,
+            waker: plane.waker,
             store,
             publisher,
             passwords: Passwords::new(),
@@ -114,6 +117,11 @@ impl App {
             chains: Limiter::per_minute(CHAINS),
             denials: Limiter::per_minute(DENIALS),
         }
+    }
+
+    /// Whether people can stop their workspaces here.
+    pub(crate) fn can_stop(&self) -> bool {
+        self.waker.as_ref().is_some_and(Waker::can_stop)
     }
 
     /// The world now.

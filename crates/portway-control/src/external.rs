@@ -73,6 +73,15 @@ impl External {
         }
     }
 
+    /// The control plane's session that a request carries, whether it holds or not.
+    pub(crate) fn session_in(&self, headers: &HeaderMap) -> Option<String> {
+        let fields = headers.get_all(header::COOKIE).iter().map(http::HeaderValue::as_bytes);
+        match cookie::find(fields, &self.cookie.name) {
+            Found::One(value) if self.is_shaped(value) => Some(String::from_utf8_lossy(value).into_owned()),
+            Found::One(_) | Found::Many | Found::None => None,
+        }
+    }
+
     fn is_shaped(&self, value: &[u8]) -> bool {
         self.cookie.is_shaped(value)
     }

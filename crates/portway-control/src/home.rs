@@ -249,6 +249,7 @@ async fn show(app: &App, me: &Login, status: StatusCode, notice: Option<Notice>,
         shared: &lens.shared_with(&me.user),
         tokens: &tokens::list(app, &me.user).await?,
         new_token,
+        can_stop: app.can_stop(),
         own_logins: app.external.is_none(),
         has_password: app.store.user(&me.user).await?.is_some_and(|row| row.password.is_some()),
     };
@@ -287,6 +288,7 @@ fn done_text(done: &str) -> Option<&'static str> {
         "unshared" => "No longer shared with them. Anything they had open was closed.",
         "saved" => "Saved.",
         "revoked" => "The token no longer works.",
+        "stopping" => "It is being stopped. What was open there is closed.",
         "password" => "Your password is set. Every other login of yours has ended.",
         _ => return None,
     })

@@ -17,6 +17,7 @@ mod guard;
 mod home;
 mod join;
 pub mod jwt;
+pub mod lifecycle;
 mod limiter;
 mod login;
 mod pages;
@@ -25,6 +26,7 @@ mod paths;
 mod ports;
 mod reply;
 mod routes;
+mod running;
 pub mod seal;
 pub mod sessions;
 mod siblings;
@@ -54,6 +56,7 @@ use crate::app::{App, At, Carried, Peer, carried};
 use crate::external::External;
 use crate::guard::Refused;
 use crate::reply::Refusal;
+use crate::wake::Waker;
 
 /// The longest that a host session may live, in seconds (R3).
 pub const SESSION_LIFETIME_MAX_S: u64 = 28_800;
@@ -71,6 +74,14 @@ pub struct Settings {
     /// How long a session on a workspace host lives, in seconds; at most [`SESSION_LIFETIME_MAX_S`], and never longer than
     /// its login.
     pub session_lifetime_s: u64,
+}
+
+/// What a control plane does for the control host.
+#[derive(Clone, Debug, Default)]
+pub struct Plane {
+    /// Whose logins are ours.
+    pub external: Option<External>,
+    pub waker: Option<Waker>,
 }
 
 /// The control host, built once and shared.
@@ -97,20 +108,11 @@ pub enum LoginLinkError {
 }
 
 impl Control {
-    /// With users and passwords of its own.
-    pub fn new(settings: Settings, store: Store, publisher: Publisher) -> Self {
-        Self::with(settings, None, store, publisher)
-    }
-
-    /// With the logins of a control plane.
-    pub fn beside(settings: Settings, external: External, store: Store, publisher: Publisher) -> Self {
-        Self::with(settings, Some(external), store, publisher)
-    }
-
-    fn with(settings: Settings, external: Option<External>, store: Store, publisher: Publisher) -> Self {
+    /// Beside what there is of a control plane; with users and passwords of its own where logins are not that one's.
+    pub fn new(settings: Settings, plane: Plane, store: Store, publisher: Publisher) -> Self {
         let session_lifetime_s = settings.session_lifetime_s.min(SESSION_LIFETIME_MAX_S);
         let settings = Settings { session_lifetime_s, ..settings };
-        let app = Arc::new(App::new(settings, external, store, publisher));
+        let app = Arc::new(App::new(settings, plane, store, publisher));
         Self { control: routes::control(app.clone()), workspace: routes::workspace(app.clone()), app }
     }
 

@@ -8,8 +8,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The window of every limit here.
-const WINDOW: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
 /// The most keys remembered at once; past it the key that was quiet the longest is forgotten.
 const KEYS_MAX: usize = 65_536;
 
@@ -17,13 +17,19 @@ const KEYS_MAX: usize = 65_536;
 #[derive(Debug)]
 pub(crate) struct Limiter<K> {
     limit: usize,
+    window: Duration,
     seen: Mutex<HashMap<K, Vec<Instant>>>,
 }
 
 impl<K: Eq + Hash + Clone> Limiter<K> {
     /// Admits `limit` attempts a minute for each key.
     pub(crate) fn per_minute(limit: usize) -> Self {
-        Self { limit, seen: Mutex::new(HashMap::new()) }
+        Self { limit, window: MINUTE, seen: Mutex::default() }
+    }
+
+    /// Admits `limit` attempts an hour for each key.
+    pub(crate) fn per_hour(limit: usize) -> Self {
+        Self { limit, window: HOUR, seen: Mutex::default() }
     }
 
     /// Counts an attempt *before* it is made, so that parallel ones cannot all slip through; false where it is one too
@@ -31,10 +37,10 @@ impl<K: Eq + Hash + Clone> Limiter<K> {
     pub(crate) fn admit(&self, key: &K, now: Instant) -> bool {
         let mut seen = self.lock();
         if !seen.contains_key(key) && seen.len() >= KEYS_MAX {
-            make_room(&mut seen, now);
+            self.make_room(&mut seen, now);
         }
         let times = seen.entry(key.clone()).or_default();
-        times.retain(|at| is_recent(*at, now));
+        times.retain(|at| self.is_recent(*at, now));
         if times.len() >= self.limit {
             return false;
         }
@@ -57,20 +63,20 @@ impl<K: Eq + Hash + Clone> Limiter<K> {
         // A panic cannot leave these lists half-written.
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-fn make_room<K: Eq + Hash + Clone>(seen: &mut HashMap<K, Vec<Instant>>, now: Instant) {
-    seen.retain(|_, times| times.last().is_some_and(|at| is_recent(*at, now)));
-    if seen.len() < KEYS_MAX {
-        return;
+    fn make_room(&self, seen: &mut HashMap<K, Vec<Instant>>, now: Instant) {
+        seen.retain(|_, times| times.last().is_some_and(|at| self.is_recent(*at, now)));
+        if seen.len() < KEYS_MAX {
+            return;
+        }
+        if let Some(quiet) = seen.iter().min_by_key(|(_, times)| times.last().copied()).map(|(key, _)| key.clone()) {
+            seen.remove(&quiet);
+        }
     }
-    if let Some(quiet) = seen.iter().min_by_key(|(_, times)| times.last().copied()).map(|(key, _)| key.clone()) {
-        seen.remove(&quiet);
-    }
-}
 
-fn is_recent(at: Instant, now: Instant) -> bool {
-    now.saturating_duration_since(at) < WINDOW
+    fn is_recent(&self, at: Instant, now: Instant) -> bool {
+        now.saturating_duration_since(at) < self.window
+    }
 }
 
 /// The part of an address that one party commands: an IPv4 address, or an IPv6 /64.

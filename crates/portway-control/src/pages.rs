@@ -114,6 +114,7 @@ pub(crate) struct HomePage<'a> {
     pub(crate) tokens: &'a [TokenView],
     /// The text of a token just made: shown this once.
     pub(crate) new_token: Option<&'a str>,
+    pub(crate) can_stop: bool,
     /// Whether passwords are Portway's own.
     pub(crate) own_logins: bool,
     pub(crate) has_password: bool,
@@ -124,6 +125,25 @@ impl HomePage<'_> {
     fn shared_workspaces(&self) -> std::collections::BTreeSet<&str> {
         self.shared.iter().map(|port| port.workspace.as_str()).collect()
     }
+}
+
+/// What of one's own runs.
+#[derive(Template)]
+#[template(path = "running.html")]
+pub(crate) struct RunningPage<'a> {
+    pub(crate) workspaces: &'a [WorkspaceView],
+    pub(crate) can_stop: bool,
+    /// The name of the workspace that is waited for.
+    pub(crate) stopping: Option<&'a str>,
+    /// What there was no room for.
+    pub(crate) visit: Option<Visited<'a>>,
+}
+
+/// A visit that can be gone on with.
+pub(crate) struct Visited<'a> {
+    pub(crate) host: &'a str,
+    pub(crate) return_to: &'a str,
+    pub(crate) url: String,
 }
 
 /// What the last form did.

@@ -8,7 +8,7 @@ use axum::routing::{delete, get, post};
 
 use crate::app::App;
 use crate::reply::{Answer, Refusal, see_other};
-use crate::{api, authorize, callback, embed, home, join, login, paths};
+use crate::{api, authorize, callback, embed, home, join, login, paths, running};
 
 /// The control host: everything that knows who somebody is.
 pub(crate) fn control(app: Arc<App>) -> Router {
@@ -34,6 +34,8 @@ pub(crate) fn control(app: Arc<App>) -> Router {
         .route("/.portway/authorize", get(authorize::authorize))
         .route("/.portway/consent", post(authorize::consent))
         .route("/.portway/open", get(home::open))
+        .route("/.portway/running", get(running::running))
+        .route("/.portway/stop", post(running::stop))
         .route("/.portway/ports", post(home::ports))
         .route("/.portway/tokens", post(home::create_token))
         .route("/.portway/tokens/revoke", post(home::revoke_token))

@@ -18,6 +18,9 @@ pub(crate) struct WorkspaceView {
     /// What people call it: its name, or its id.
     pub(crate) name: String,
     pub(crate) running: bool,
+    /// It counts as one that runs, and can be stopped.
+    #[serde(skip)]
+    pub(crate) takes_room: bool,
     /// `running`, `starting`, `standby`, `archived`, `stopping`, `error` or `stopped`.
     pub(crate) state: &'static str,
     /// Where its default port is; `None` where DNS cannot carry the name.
@@ -97,6 +100,7 @@ impl Lens<'_> {
             id: workspace.id.to_string(),
             name: workspace.name.as_ref().unwrap_or(&workspace.id).to_string(),
             running: workspace.state == State::Running,
+            takes_room: workspace.state.takes_room(),
             state: workspace.state.as_str(),
             url: self.names.url(0, &workspace.key, PortForm::Default).ok(),
             ports: ports.map(|(port, policy)| self.port(workspace, *port, policy)).collect(),

@@ -99,6 +99,16 @@ pub enum Basis {
     Front,
 }
 
+impl Basis {
+    /// The user it rests on; `None` on a public port.
+    pub fn user(&self) -> Option<&UserId> {
+        match self {
+            Self::Public | Self::Front => None,
+            Self::Owner(user) | Self::Shared(user) | Self::Token(user) => Some(user),
+        }
+    }
+}
+
 /// The API server in front of which the gateway stands on the control host. There is one, and only the settings name it.
 #[derive(Clone, Debug)]
 pub struct Front {
@@ -154,6 +164,7 @@ pub struct Waiting {
     pub workspace: Arc<Workspace>,
     pub basis: Basis,
     pub visitor: Visitor,
+    pub target: Target,
 }
 
 /// A positive decision: the only thing that can be dialled. Not `Clone`, and made only here.
@@ -209,10 +220,7 @@ impl Permit {
 
     /// The user it rests on; `None` on a public port.
     pub fn user(&self) -> Option<&UserId> {
-        match &self.basis {
-            Basis::Public | Basis::Front => None,
-            Basis::Owner(user) | Basis::Shared(user) | Basis::Token(user) => Some(user),
-        }
+        self.basis.user()
     }
 
     /// Whether it leads to the API server instead of a workspace.
@@ -328,8 +336,16 @@ fn look(
         State::Running => {}
         State::Stopped => return Err(Reason::Stopped),
         State::Starting | State::Standby | State::Archived | State::Stopping | State::Error => {
-            let (workspace, visitor) = (workspace.clone(), visitor.clone());
-            return Ok(Found::Asleep(Waiting { workspace, basis, visitor }));
+            // A public port rests on nobody, but its owner is not nobody in particular to what sleeps.
+            let basis = match visitor {
+                Visitor::Session(session) if known && basis == Basis::Public => {
+                    let own = user_basis(snapshot, workspace, policy, level, &session.user).ok();
+                    own.filter(|own| matches!(own, Basis::Owner(_))).unwrap_or(basis)
+                }
+                _ => basis,
+            };
+            let (workspace, visitor, target) = (workspace.clone(), visitor.clone(), target.clone());
+            return Ok(Found::Asleep(Waiting { workspace, basis, visitor, target }));
         }
     }
     let scheme = if target.tls { Some(Scheme::Https) } else { policy.and_then(|p| p.scheme) };

@@ -61,6 +61,11 @@ impl State {
         matches!(self, Self::Standby | Self::Archived)
     }
 
+    /// Whether it counts as one that runs.
+    pub fn takes_room(self) -> bool {
+        matches!(self, Self::Running | Self::Starting)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",

@@ -9,6 +9,7 @@ use portway_core::activity::Attention;
 use portway_core::host::Place;
 use portway_core::noticed::Notice;
 use portway_core::secret::SecretHash;
+use portway_core::workspace::UserId;
 use tokio::sync::{mpsc, oneshot};
 
 /// The largest body that a page or API of ours takes, in bytes.
@@ -21,8 +22,8 @@ pub enum ControlCall {
     Request(Box<ControlRequest>),
     /// The addresses of a DNS name.
     Resolve { name: String, answer: oneshot::Sender<Vec<IpAddr>> },
-    /// Wake a workspace, on behalf of the login behind this session.
-    Wake { workspace: Arc<str>, session: SecretHash, trace: Option<String>, answer: oneshot::Sender<Woken> },
+    /// Wake a workspace.
+    Wake { workspace: Arc<str>, who: Waking, trace: Option<String>, answer: oneshot::Sender<Woken> },
     /// See now what other gateways have changed.
     CatchUp { done: oneshot::Sender<()> },
     /// A token was used, for its owner's list.
@@ -44,6 +45,14 @@ pub struct ControlRequest {
     pub answer: oneshot::Sender<http::Response<Bytes>>,
 }
 
+/// On whose behalf a workspace is woken.
+#[derive(Clone, Debug)]
+pub struct Waking {
+    pub user: UserId,
+    /// The session of the host that was opened, and so the login behind it; a token has none.
+    pub session: Option<SecretHash>,
+}
+
 /// What came of waking a workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken {
@@ -53,6 +62,8 @@ pub enum Woken {
     Limit,
     /// Nobody here can wake workspaces.
     Nobody,
+    /// It was woken too often, or too much by the same person.
+    TooOften,
     /// The control plane said no, or nothing.
     Failed,
 }
@@ -98,9 +109,9 @@ impl Control {
     }
 
     /// Wakes a workspace, for the request of this id.
-    pub async fn wake(&self, workspace: Arc<str>, session: SecretHash, trace: Option<&str>) -> Woken {
+    pub async fn wake(&self, workspace: Arc<str>, who: Waking, trace: Option<&str>) -> Woken {
         let (answer, woken) = oneshot::channel();
-        if self.0.try_send(ControlCall::Wake { workspace, session, trace: trace.map(str::to_owned), answer }).is_err() {
+        if self.0.try_send(ControlCall::Wake { workspace, who, trace: trace.map(str::to_owned), answer }).is_err() {
             return Woken::Failed;
         }
         woken.await.unwrap_or(Woken::Failed)

@@ -50,10 +50,12 @@ pub(crate) enum Refusal {
     Revoked,
     /// The workspace is not running; `true` for its owner.
     Asleep(State, bool),
-    /// The owner runs as many workspaces as the control plane lets them.
-    RunningLimit,
+    /// As many workspaces run as the control plane allows; `true` for the owner of this one.
+    RunningLimit(bool),
     /// The control plane did not wake the workspace.
     WakeFailed,
+    /// It was woken too often.
+    WokenTooOften,
     /// The control runtime does not answer.
     Unavailable,
 }
@@ -112,8 +114,9 @@ impl Refusal {
             Self::ControlUpstream => (502, "control-upstream"),
             Self::Revoked => (503, "revoked"),
             Self::Asleep(state, _) => (503, asleep_word(*state)),
-            Self::RunningLimit => (429, "workspace-limit"),
+            Self::RunningLimit(_) => (429, "workspace-limit"),
             Self::WakeFailed => (503, "wake-failed"),
+            Self::WokenTooOften => (429, "woken-too-often"),
             Self::Unavailable => (503, "unavailable"),
         }
     }
@@ -127,6 +130,8 @@ impl Refusal {
             Self::Revoked | Self::Asleep(State::Starting | State::Stopping, _) | Self::Unavailable => {
                 answer.field("Retry-After", "1")
             }
+            // The budget is counted over an hour.
+            Self::WokenTooOften => answer.field("Retry-After", "600"),
             Self::Method => answer.field("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
             _ => answer,
         };
@@ -163,7 +168,8 @@ impl Refusal {
     fn link_words(&self) -> Option<&'static str> {
         match self {
             Self::Unauthenticated => Some("Log in"),
-            Self::Asleep(State::Error, _) | Self::RunningLimit | Self::WakeFailed => Some("Your workspaces"),
+            Self::RunningLimit(true) => Some("See what runs"),
+            Self::Asleep(State::Error, _) | Self::WakeFailed | Self::WokenTooOften => Some("Your workspaces"),
             Self::Dial(DialError::Closed, _, false) => Some("Open the IDE"),
             _ => None,
         }
@@ -216,9 +222,17 @@ impl Refusal {
                 "Access to this port, or the workspace itself, changed while this request was under way. Try again: the next answer says what holds now.",
             ),
             Self::Asleep(state, owner) => asleep_words(*state, *owner),
-            Self::RunningLimit => (
+            Self::RunningLimit(true) => (
                 "You run as many workspaces as you may",
                 "This workspace was not started, because others of yours run already. Stop one of them, then open this address again.",
+            ),
+            Self::RunningLimit(false) => (
+                "No more workspaces may run",
+                "This workspace was not started, because as many run already as may. Ask its owner to stop another, then open this address again.",
+            ),
+            Self::WokenTooOften => (
+                "This workspace was started very often",
+                "You, or others, have started it again and again within an hour. It stays as it is for a while; its owner can start it from their workspaces.",
             ),
             Self::WakeFailed => (
                 "This workspace could not be started",

@@ -31,6 +31,10 @@ pub struct Settings {
     pub ide: Option<u16>,
     /// Where a workspace's IDE is, `{workspace}` standing for its id; `None` for its default port.
     pub ide_page: Option<String>,
+    /// Who wakes workspaces, besides their owners.
+    pub wake_by: WakeBy,
+    /// Whether the control host lists what runs and can stop it.
+    pub can_stop: bool,
     /// How long a request that is no navigation waits for its workspace to start.
     pub hold: Duration,
     /// Whether other gateways share the state, so that a visitor may bring a session that this one is yet to hear of.
@@ -45,6 +49,15 @@ pub struct Settings {
     pub hsts: u64,
     /// The most connections at once, over all cores.
     pub connections: usize,
+}
+
+/// Who wakes a workspace by coming, besides its owner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WakeBy {
+    /// Everybody it is shared with, by a navigation.
+    pub shared: bool,
+    /// Whoever holds a token, by any request with it.
+    pub token: bool,
 }
 
 /// One limit for each phase in which a peer may keep us waiting. There is none on a response or a tunnel: those end by

@@ -17,6 +17,7 @@ pub mod check;
 mod follow;
 mod parts;
 pub mod sessions;
+pub mod statement;
 pub mod workspaces;
 
 /// How long a statement may take, and how long one waits for a connection: longer is "the database is away".

@@ -17,6 +17,7 @@ pub mod watch;
 
 pub use activity::{ActivityPlace, ActivityQuery, ActivitySettings, RedisServer, RedisSet, Used};
 pub use database::sessions::{ControlSession, Held, SessionSource};
+pub use database::statement::StateStatement;
 pub use database::workspaces::{AddressTemplate, DATABASE_SOURCE, DatabaseSource, WorkspaceQuery};
 pub use database::{Database, DatabaseError, check as database_check};
 pub use file::{FILE_SOURCE, FileError, read_file};

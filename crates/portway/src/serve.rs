@@ -23,13 +23,14 @@ use portway_proxy::control::Control;
 use portway_proxy::directory::Directory;
 use portway_proxy::engine::{Engine, Parts};
 use portway_proxy::http::edge::Tls;
-use portway_proxy::settings::{Settings as ProxySettings, Timeouts};
+use portway_proxy::settings::{Settings as ProxySettings, Timeouts, WakeBy};
 use portway_proxy::tls::{CertificateFiles, Certificates, server_config, upstream_config};
 use portway_sources::{CatchUp, Publisher, Store, load_file, watch_file, watch_store};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::commands::check::check_certificates;
 use crate::config::Settings;
+use crate::config::wake::Wake;
 use crate::demo;
 use crate::output::Failure;
 use crate::running::{Claim, Running};
@@ -109,11 +110,9 @@ pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failu
         login_lifetime_s: settings.login_lifetime.as_secs(),
         session_lifetime_s: settings.session_lifetime.as_secs(),
     };
-    let host = match beside.external.clone() {
-        Some(external) => ControlHost::beside(control_settings, external, store.clone(), publisher.clone()),
-        None => ControlHost::new(control_settings, store.clone(), publisher.clone()),
-    };
-    let waker = beside.waker(&settings, &store);
+    let plane = beside.plane(&settings, &store);
+    let waker = plane.waker.clone();
+    let host = ControlHost::new(control_settings, plane, store.clone(), publisher.clone());
     let (activity, collected) = beside::report_activity(&settings);
     let (catch_up, asked) = CatchUp::new();
     let ours = control::Ours {
@@ -240,7 +239,7 @@ async fn load(settings: &Settings, names: &Names, store: &Store, publisher: &Pub
 }
 
 fn proxy_settings(settings: &Settings, names: &Names, bound: &Bound, relied_on: ReliedOn) -> ProxySettings {
-    let limits = &settings.limits;
+    let (limits, wake) = (&settings.limits, settings.control_plane.wake.as_ref());
     let own = bound.plain_at.iter().chain(&bound.tls_at).copied().chain([bound.ops_at]).collect();
     ProxySettings {
         names: names.clone(),
@@ -263,7 +262,9 @@ fn proxy_settings(settings: &Settings, names: &Names, bound: &Bound, relied_on: 
         ide: settings.ide,
         control_cookie: settings.control_plane.sessions.as_ref().map(|sessions| sessions.cookie.clone()),
         ide_page: settings.ide_page(names),
-        hold: settings.control_plane.wake.as_ref().map_or(Duration::ZERO, |wake| wake.hold),
+        wake_by: wake.map_or_else(WakeBy::default, |wake| wake.by),
+        can_stop: wake.is_some_and(Wake::can_stop),
+        hold: wake.map_or(Duration::ZERO, |wake| wake.hold),
         shared: settings.store().is_shared(),
         reports_activity: settings.control_plane.activity.is_some(),
         trace_field: settings.trace_field.clone(),

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
-use portway_control::{Control, Settings};
+use portway_control::{Control, Plane, Settings};
 use portway_core::access::Rules;
 use portway_core::cookie;
 use portway_core::host::{ControlHost, Domain, Names, Pattern, Place, Scheme};
@@ -69,7 +69,7 @@ impl Stage {
         let publisher = Publisher::new();
         assert!(publisher.replace(store.listing().await.unwrap()).await.is_empty());
         let settings = Settings { names: names(), rules, login_lifetime_s: 86_400, session_lifetime_s: 28_800 };
-        let control = Control::new(settings, store.clone(), publisher.clone());
+        let control = Control::new(settings, Plane::default(), store.clone(), publisher.clone());
         Self { control, store, publisher, names: names(), _folder: folder }
     }
 

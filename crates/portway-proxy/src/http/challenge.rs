@@ -121,17 +121,21 @@ pub(super) async fn tell_missed(core: &Core, target: &Target) {
 }
 
 fn authorize_url(core: &Core, target: &Target, path: &[u8], nonce: &Secret) -> String {
-    let names = &core.settings.names;
-    let mut url = format!("{}/.portway/authorize?host={}&return=", names.control.origin(), target.host);
+    let control = core.settings.names.control.origin();
+    format!("{control}/.portway/authorize?{}&ch={}", visit_query(target, path), nonce.hash().text())
+}
+
+/// A visit as pages of the control host read it from their query.
+pub(super) fn visit_query(target: &Target, path: &[u8]) -> String {
+    let mut query = format!("host={}&return=", target.host);
     for byte in path {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
-            url.push(char::from(*byte));
+            query.push(char::from(*byte));
         } else {
-            let _ = write!(url, "%{byte:02X}");
+            let _ = write!(query, "%{byte:02X}");
         }
     }
-    let _ = write!(url, "&ch={}", nonce.hash().text());
-    url
+    query
 }
 
 fn fresh_secret() -> Option<Secret> {

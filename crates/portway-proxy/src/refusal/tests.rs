@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 
-const ALL: [(&str, Refusal); 28] = [
+const ALL: [(&str, Refusal); 30] = [
     ("wrong-authority", Refusal::WrongAuthority),
     ("not-found", Refusal::NotFound),
     ("method", Refusal::Method),
@@ -31,8 +31,10 @@ const ALL: [(&str, Refusal); 28] = [
     ("stopping", Refusal::Asleep(State::Stopping, true)),
     ("error", Refusal::Asleep(State::Error, true)),
     ("error-to-guests", Refusal::Asleep(State::Error, false)),
-    ("running-limit", Refusal::RunningLimit),
+    ("running-limit", Refusal::RunningLimit(true)),
+    ("running-limit-to-guests", Refusal::RunningLimit(false)),
     ("wake-failed", Refusal::WakeFailed),
+    ("woken-too-often", Refusal::WokenTooOften),
     ("unavailable", Refusal::Unavailable),
 ];
 

@@ -199,6 +199,11 @@ async fn check_control_plane(
             Err(error) => complain("sessions.query", error),
         }
     }
+    if let Some(wake) = &plane.wake
+        && let Err((key, error)) = wake.check().await
+    {
+        complain(key, error);
+    }
     if let Some(ActivityPlace::Query(query)) = plane.activity.as_ref().map(|activity| &activity.place) {
         match query.check().await {
             Ok(()) => found.push_str(", use can be told"),

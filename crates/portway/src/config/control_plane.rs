@@ -1,4 +1,4 @@
-//! The control plane beside which the gateway runs: its database, its sessions, how it wakes workspaces.
+//! The control plane beside which the gateway runs: its database, its sessions, who is told of use.
 //!
 //! Nothing of any control plane is written here: what a preset fills in is a file like the operator's own.
 
@@ -18,6 +18,7 @@ use super::keys::{self, Key, Kind};
 use super::problem::{Complaint, Place};
 use super::read::{self, Reader};
 use super::values::resolve;
+use super::wake::{Wake, wake};
 
 /// The presets by name.
 const PRESETS: [(&str, &str); 1] = [("code-hub", include_str!("code-hub.toml"))];
@@ -85,15 +86,6 @@ pub(crate) struct Upstream {
     pub(crate) port: u16,
 }
 
-/// How a workspace is woken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Wake {
-    pub(crate) method: String,
-    pub(crate) path: String,
-    pub(crate) body: String,
-    pub(crate) hold: Duration,
-}
-
 // Addresses of databases hold passwords.
 impl std::fmt::Debug for Postgres {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -127,7 +119,7 @@ pub(super) fn read_all(r: &mut Reader, folder: &Path) -> Option<ControlPlane> {
     let workspaces = workspaces(r, postgres.as_ref())?;
     let upstream = r.read(&keys::CONTROL_UPSTREAM, upstream);
     let sessions = sessions(r, postgres.as_ref(), upstream.is_some(), folder)?;
-    let wake = wake(r, upstream.is_some())?;
+    let wake = wake(r, postgres.as_ref(), upstream.is_some())?;
     let activity = activity(r, postgres.as_ref())?;
     let stale = r.read(&keys::POSTGRES_STALE, read::duration(Duration::from_secs(2), Duration::from_secs(3600)))?;
     check_pace(r, sessions.as_ref(), &stale.value);
@@ -268,18 +260,6 @@ fn jwt(r: &mut Reader, has_upstream: bool, folder: &Path) -> Option<Option<(Way,
     Some(Some((Way::Jwt { keys, claims: Pointers { user, name, groups }, issuer, audience }, place)))
 }
 
-fn wake(r: &mut Reader, has_upstream: bool) -> Option<Option<Wake>> {
-    let path = r.read(&keys::WAKE_PATH, read::parsed(wake_path));
-    let method = r.read(&keys::WAKE_METHOD, read::parsed(method))?.value;
-    let body = r.read(&keys::WAKE_BODY, read::parsed(json))?.value;
-    let hold = r.read(&keys::WAKE_HOLD, read::duration(Duration::ZERO, Duration::from_secs(600)))?.value;
-    let wake = path.filter(|_| has_upstream).map(|path| Wake { method, path: path.value, body, hold });
-    if wake.is_none() && r.is_given(&keys::WAKE_PATH) {
-        without_upstream(r, &Place::Default, &keys::WAKE_PATH);
-    }
-    Some(wake)
-}
-
 fn activity(r: &mut Reader, postgres: Option<&Postgres>) -> Option<Option<ActivitySettings>> {
     let server = r.read(&keys::REDIS_URL, read::parsed(str::parse::<RedisServer>));
     let key = r.read(&keys::ACTIVITY_REDIS_KEY, read::parsed(words));
@@ -315,19 +295,19 @@ fn activity_query(r: &mut Reader, postgres: Option<&Postgres>) -> Option<Option<
     }
 }
 
-fn without_upstream(r: &mut Reader, place: &Place, key: &Key) {
+pub(super) fn without_upstream(r: &mut Reader, place: &Place, key: &Key) {
     let complaint = Complaint::new("has no meaning without `control_upstream`")
         .hint("write control_upstream = \"http://control-plane:8000\" at the top");
     r.complain(complaint, place, key);
 }
 
-fn needs_postgres(r: &mut Reader, place: &Place, key: &Key) {
+pub(super) fn needs_postgres(r: &mut Reader, place: &Place, key: &Key) {
     let complaint =
         Complaint::new("needs a database").hint("write `url = …` under [postgres], or set PORTWAY_POSTGRES_URL");
     r.complain(complaint, place, key);
 }
 
-fn database_url(raw: &Raw) -> Result<String, Complaint> {
+pub(super) fn database_url(raw: &Raw) -> Result<String, Complaint> {
     let text = read::text(raw)?;
     // Never the text itself: it may hold a password.
     match portway_sources::Database::check_url(&text) {
@@ -337,7 +317,7 @@ fn database_url(raw: &Raw) -> Result<String, Complaint> {
 }
 
 /// Text that a person wrote: several lines of it perhaps, but nothing that cannot be seen.
-fn words(text: &str) -> Result<String, String> {
+pub(super) fn words(text: &str) -> Result<String, String> {
     let seen = |c: char| !c.is_control() || matches!(c, '\n' | '\r' | '\t');
     if !text.trim().is_empty() && text.chars().all(seen) {
         return Ok(text.to_owned());
@@ -351,7 +331,7 @@ fn cookie_name(text: &str) -> Result<String, String> {
     if good { Ok(text.to_owned()) } else { Err(format!("`{}` is not the name of a cookie", text.escape_debug())) }
 }
 
-fn json(text: &str) -> Result<String, String> {
+pub(super) fn json(text: &str) -> Result<String, String> {
     if text.is_empty() || serde_json::from_str::<serde_json::Value>(text).is_ok() {
         return Ok(text.to_owned());
     }
@@ -359,7 +339,7 @@ fn json(text: &str) -> Result<String, String> {
 }
 
 /// A path of an HTTP server, without a space or anything that cannot be seen.
-fn is_path(text: &str) -> bool {
+pub(super) fn is_path(text: &str) -> bool {
     text.starts_with('/') && text.bytes().all(|b| matches!(b, 0x21..=0x7e))
 }
 
@@ -412,20 +392,6 @@ fn parameter(text: &str) -> Result<String, String> {
     } else {
         Err(format!("`{text}` is not a parameter: use letters, digits, `_` and `-`"))
     }
-}
-
-fn method(text: &str) -> Result<String, String> {
-    match text {
-        "PATCH" | "POST" | "PUT" => Ok(text.to_owned()),
-        other => Err(format!("must be one of PATCH, POST, PUT, not \"{other}\"")),
-    }
-}
-
-fn wake_path(text: &str) -> Result<String, String> {
-    if is_path(text) && text.contains("{workspace}") {
-        return Ok(text.to_owned());
-    }
-    Err(format!("`{text}` is not a path with `{{workspace}}` in it, such as /api/v1/workspaces/{{workspace}}"))
 }
 
 /// Plain http: it is the same network, and a certificate there would be checked against nothing.

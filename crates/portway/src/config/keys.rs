@@ -326,6 +326,29 @@ for one gateway.";
     WAKE_BODY = "wake.body", Text, "\"\"",
 "Its JSON body.";
 
+    WAKE_STOP_BODY = "wake.stop_body", Text, none("'{\"desired_state\": \"STANDBY\"}'"),
+"The body of the same request that stops one. With it people can stop what runs from their list, and from the page that
+says that they run as many as they may.";
+
+    WAKE_QUERY = "wake.query", Text, none("\"SELECT start_workspace($1) AS outcome\""),
+"Instead of the path: a statement that wakes a workspace ($1, its id as text). It gives one row whose `outcome` is \"done\"
+or \"limit\": count what its owner runs in the same statement. Those for one owner run one after the other, on all gateways.
+It is stronger than a preset's path.";
+
+    WAKE_STOP_QUERY = "wake.stop_query", Text, none("\"SELECT stop_workspace($1) AS outcome\""),
+"The statement that stops one, in the same way.";
+
+    WAKE_URL = "wake.url", Text, none("\"postgres://portway_wake@postgres:5432/codehub\""),
+"The database for those statements, where they have a role of their own. Default: the one under [postgres].";
+
+    WAKE_BY = "wake.by", Texts, "[\"owner\"]",
+"Who wakes a workspace by coming: its \"owner\" always; \"shared\": everybody it is shared with, by opening an address in a
+browser, with their own session; \"token\": programs that hold a token, by any request, where there is a `wake.query`.
+On a public port its owner alone.";
+
+    WAKE_BUDGET = "wake.budget", Integer, "30",
+"Wakes an hour that one person may cause, and that one workspace may have.";
+
     WAKE_HOLD = "wake.hold", Duration, "\"30s\"",
 "How long a request that is no navigation waits for its workspace to start.";
 
@@ -405,7 +428,7 @@ pub(crate) const TABLES: &[Table] = &[
         commented: false,
         doc: "Reports of which workspaces are used, so that the others can be stopped.",
     },
-    Table { path: "wake", commented: true, doc: "Waking workspaces that sleep, when their owner comes." },
+    Table { path: "wake", commented: true, doc: "Waking workspaces that sleep, when somebody comes." },
     Table { path: "limits", commented: false, doc: "Limits. Bodies and streams have no limit in size or total time." },
     Table { path: "log", commented: false, doc: "What is logged, to standard output." },
 ];

@@ -12,6 +12,7 @@ pub(crate) mod settings;
 #[cfg(test)]
 mod tests;
 pub(crate) mod values;
+pub(crate) mod wake;
 
 pub(crate) use problem::Problem;
 pub(crate) use settings::{Flags, Settings};

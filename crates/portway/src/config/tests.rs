@@ -10,6 +10,7 @@ use portway_testkit::TempDir;
 use super::control_plane::{Keys, Way};
 use super::keys::{KEYS, Key, Kind, TABLES};
 use super::settings::LogFormat;
+use super::wake::WakeWay;
 use super::{Flags, Problem, Settings, reference};
 
 /// Loads `toml` as `portway.toml`, with variables.
@@ -594,7 +595,9 @@ fn ten_lines_stand_beside_code_hub() {
     assert_eq!((sessions.cookie.name.as_str(), sessions.cookie.shape), ("session", CookieShape::Text(26)));
     let Way::Query { url, .. } = &sessions.way else { panic!("by the query") };
     assert_eq!(url, "postgres://portway@postgres:5432/codehub");
-    assert_eq!(plane.wake.as_ref().unwrap().path, "/api/v1/workspaces/{workspace}");
+    let WakeWay::Api { path, .. } = &plane.wake.as_ref().unwrap().way else { panic!("by the API") };
+    assert_eq!(path, "/api/v1/workspaces/{workspace}");
+    assert!(plane.wake.as_ref().unwrap().can_stop());
     assert!(plane.activity.is_some() && settings.ide == Some(8080));
     // What the file says is stronger than the preset, and the environment stronger still.
     let text = "preset = \"code-hub\"\n[postgres]\nurl = \"postgres://a@b/c\"\n[sessions]\ncookie = \"hub\"\n";
@@ -650,6 +653,14 @@ fn what_a_control_plane_needs_is_told() {
             "portway.toml:3 sessions.jwks_file: and `sessions.jwks` are both given",
         ),
         ("[wake]\npath = \"/x/{workspace}\"", "wake.path: has no meaning without `control_upstream`"),
+        ("[wake]\nquery = \"SELECT $1\"", "wake.query: needs a database"),
+        ("[wake]\nstop_query = \"SELECT $1\"", "wake.query: is missing"),
+        ("[postgres]\nurl = \"postgres://a@b/c\"\n[wake]\nquery = \"SELECT 1\"", "wake.query: does not use $1"),
+        ("[wake]\nby = [\"everybody\"]", "wake.by: must be one of owner, shared, token, not \"everybody\""),
+        (
+            "control_upstream = \"http://api\"\n[wake]\npath = \"/x/{workspace}\"\nby = [\"owner\", \"token\"]",
+            "portway.toml:4 wake.by: \"token\" needs `wake.query`",
+        ),
     ] {
         let problems = load(text, &[]).unwrap_err();
         let told = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");

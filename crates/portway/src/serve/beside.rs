@@ -8,12 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portway_control::Plane;
 use portway_control::client::ApiServer;
 use portway_control::external::External;
 use portway_control::jwt::{JwtSessions, KeySource};
+use portway_control::lifecycle::{ApiLifecycle, Lifecycle};
 use portway_control::seal::{KEY_LEN, SealKey};
 use portway_control::sessions::{ApiSessions, Sessions};
-use portway_control::wake::{WakeRequest, Waker};
+use portway_control::wake::Waker;
 use portway_core::access::Front;
 use portway_core::host::Names;
 use portway_core::snapshot::Event;
@@ -28,6 +30,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::ops::Readiness;
 use crate::config::Settings;
 use crate::config::control_plane::{Keys, Sessions as Logins, Way};
+use crate::config::wake::WakeWay;
 use crate::output::Failure;
 
 /// What to do about a database that does not fit.
@@ -163,21 +166,40 @@ impl Beside {
                 key: Arc::new(key(&settings.data, sessions.key_file.as_deref(), store).await?),
             });
         }
+        if let Some(wake) = &plane.wake {
+            match wake.check().await {
+                Ok(()) => {}
+                Err((_, error)) if error.is_passing() || lenient => {
+                    tracing::error!(event = "wake-down", %error, "workspaces are woken once it fits");
+                }
+                Err((key, error)) => return Err(Failure::failed(format!("{key}: {error}")).hint(MISMATCH)),
+            }
+        }
         Ok(beside)
     }
 
+    /// What the control plane does for the control host.
+    pub(super) fn plane(&self, settings: &Settings, store: &Store) -> Plane {
+        Plane { external: self.external.clone(), waker: self.waker(settings, store) }
+    }
+
     /// What wakes workspaces, where something does.
-    pub(super) fn waker(&self, settings: &Settings, store: &Store) -> Option<Waker> {
-        let plane = &settings.control_plane;
-        let (external, wake) = (self.external.as_ref()?, plane.wake.as_ref()?);
-        let request = WakeRequest {
-            server: api_server(settings)?,
-            method: wake.method.clone(),
-            path: wake.path.clone(),
-            body: wake.body.clone(),
-            trace_field: settings.trace_field.clone(),
+    fn waker(&self, settings: &Settings, store: &Store) -> Option<Waker> {
+        let wake = settings.control_plane.wake.as_ref()?;
+        let lifecycle = match &wake.way {
+            WakeWay::Query { start, stop, .. } => Lifecycle::Statements { start: start.clone(), stop: stop.clone() },
+            WakeWay::Api { method, path, body, stop_body } => Lifecycle::Api(ApiLifecycle {
+                server: api_server(settings)?,
+                method: method.clone(),
+                path: path.clone(),
+                start_body: body.clone(),
+                stop_body: stop_body.clone(),
+                // Its sessions are what it is asked with.
+                cookie: self.external.as_ref()?.cookie.name.clone(),
+                trace_field: settings.trace_field.clone(),
+            }),
         };
-        Some(Waker::new(request, external.clone(), store.clone()))
+        Some(Waker::new(lifecycle, self.external.clone(), store.clone(), wake.budget))
     }
 
     /// Keeps up with the control plane from now on, and readiness with its freshness.

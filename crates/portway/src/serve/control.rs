@@ -1,12 +1,13 @@
 //! The control runtime's side of the channel: what cores ask for is done here, each call in a task of its own.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use portway_control::Control as ControlHost;
 use portway_control::wake::{WakeOutcome, Waker};
 use portway_core::activity::Attention;
-use portway_core::snapshot::Event;
-use portway_proxy::control::{ControlCall, ControlRequest, Woken};
+use portway_core::snapshot::{Event, Snapshot};
+use portway_proxy::control::{ControlCall, ControlRequest, Waking, Woken};
 use portway_sources::freshness::now;
 use portway_sources::{CatchUp, Publisher, Store, Used};
 use tokio::sync::mpsc;
@@ -41,23 +42,18 @@ pub(super) async fn answer(mut calls: mpsc::Receiver<ControlCall>, host: Control
                     let _ = answer.send(resolve(&name).await);
                 });
             }
-            ControlCall::Wake { workspace, session, trace, answer } => {
+            ControlCall::Wake { workspace, who, trace, answer } => {
                 let (waker, world, activity) = (waker.clone(), publisher.current(), activity.clone());
                 tokio::spawn(async move {
                     let woken = match waker {
-                        Some(waker) => match waker.wake(&world, &workspace, &session, trace.as_deref()).await {
-                            WakeOutcome::Starting => {
-                                // A stop could follow at once where the last use is long ago.
-                                if let (Some(activity), Some(woken)) = (activity, world.workspace(&workspace)) {
-                                    let _ = activity.try_send(vec![(woken.id.clone(), Attention::Attended)]);
-                                }
-                                Woken::Starting
-                            }
-                            WakeOutcome::Limit => Woken::Limit,
-                            WakeOutcome::Failed => Woken::Failed,
-                        },
+                        Some(waker) => wake(&waker, &world, &workspace, &who, trace.as_deref()).await,
                         None => Woken::Nobody,
                     };
+                    // A stop could follow at once where the last use is long ago.
+                    if let (Woken::Starting, Some(activity), Some(it)) = (woken, activity, world.workspace(&workspace))
+                    {
+                        let _ = activity.try_send(vec![(it.id.clone(), Attention::Attended)]);
+                    }
                     let _ = answer.send(woken);
                 });
             }
@@ -91,6 +87,15 @@ pub(super) async fn answer(mut calls: mpsc::Receiver<ControlCall>, host: Control
             }
             ControlCall::Log(lines) => writer.send(lines),
         }
+    }
+}
+
+async fn wake(waker: &Waker, world: &Snapshot, workspace: &Arc<str>, who: &Waking, trace: Option<&str>) -> Woken {
+    match waker.wake(world, workspace, &who.user, who.session.as_ref(), trace).await {
+        WakeOutcome::Starting => Woken::Starting,
+        WakeOutcome::Limit => Woken::Limit,
+        WakeOutcome::TooOften => Woken::TooOften,
+        WakeOutcome::Failed => Woken::Failed,
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::config::Settings;
 use crate::config::control_plane::Way;
+use crate::config::wake::WakeWay;
 
 /// How often they are looked up again.
 const LOOK_UP: Duration = Duration::from_secs(10);
@@ -32,6 +33,10 @@ pub(super) async fn relied_on(settings: &Settings) -> ReliedOn {
         Way::Api { .. } | Way::Jwt { .. } => None,
     }));
     servers.extend(plane.activity.iter().flat_map(|activity| activity.place.server()));
+    servers.extend(plane.wake.iter().filter_map(|wake| match &wake.way {
+        WakeWay::Query { server, .. } => server.clone(),
+        WakeWay::Api { .. } => None,
+    }));
     servers.extend(plane.upstream.iter().map(|upstream| (upstream.host.clone(), upstream.port)));
     let found = ReliedOn::default();
     if servers.is_empty() {

@@ -1,12 +1,12 @@
 //! Beside a control plane: its workspaces and logins out of a real PostgreSQL with code-hub's tables, by the preset and
-//! nothing else. Waking asks a scripted API server.
+//! nothing else.
 
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use portway_testkit::upstream::Server;
-use portway_testkit::{Echo, Recorder, Redis, Step, Visitor, eventually_async};
+use portway_testkit::{Echo, Visitor, eventually_async};
 
 use crate::hub::{ALICE, BOB, CONTROL, HERS, HIS, Hub, NOBODY, SESSION, hub, json_api, people, reason};
 
@@ -190,123 +190,6 @@ async fn sessions_are_looked_up_by_an_api_as_well() {
     // When nobody can tell who is logged in, what was told is believed for a while and no longer.
     drop(api);
     eventually_async("everybody to be refused", async || reason(&alice.open(&url).await) == "503 unavailable").await;
-    hub.gateway.stop();
-}
-
-#[tokio::test]
-async fn what_sleeps_is_woken_by_its_owners_visit_alone() {
-    let echo = Echo::start().await;
-    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
-    let api = Recorder::start(vec![Step::ReadRequest, Step::write(answer)]).await;
-    let (postgres, redis) = (people(), Redis::start());
-    // Changes are seen by notification here, long before a poll.
-    let settings =
-        [("PORTWAY_WORKSPACES_POLL", "1m"), ("PORTWAY_REDIS_URL", &*redis.url()), ("PORTWAY_ACTIVITY_FLUSH", "100ms")];
-    let hub = Hub::with(postgres, api.port(), &settings);
-    let mut alice = hub.alice();
-    let url = hub.url(echo.port(), HERS, "/");
-    assert_eq!(alice.open(&url).await.answer.status(), 200);
-    let host = format!("{}-{HERS}.{CONTROL}", echo.port());
-    let cookie = alice.cookies(&host);
-    hub.phase(HERS, "STANDBY");
-    let fetch = async |path: &str| {
-        let mut client = portway_testkit::Client::connect(hub.gateway.plain()).await;
-        let port = hub.gateway.plain().port();
-        client
-            .round_trip("GET", format!("GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie}\r\nSec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\nConnection: close\r\n\r\n"))
-            .await
-    };
-    // A page that was left open calls in vain, and wakes nothing.
-    let mut last = String::new();
-    eventually_async("the workspace to be asleep", async || {
-        last = fetch("/api").await.field("portway-reason").unwrap_or_default();
-        last == "workspace-asleep"
-    })
-    .await;
-    assert!(api.connections().is_empty(), "a fetch woke the workspace");
-
-    // What was told of it before is forgotten, as the control plane does when it has read it.
-    redis.ask(&["DEL", "codehub:activity"]);
-    let page = alice.open(&url).await;
-    assert_eq!(reason(&page), "503 workspace-starting", "{}", page.answer.text());
-    assert_eq!(page.answer.field("retry-after").as_deref(), Some("1"));
-    api.saw(&format!("PATCH /api/v1/workspaces/{HERS} HTTP/1.1")).await;
-    let sent = String::from_utf8_lossy(&api.connections()[0].bytes).into_owned();
-    assert!(
-        sent.contains(&format!("session={SESSION}")) && sent.ends_with("{\"desired_state\": \"RUNNING\"}"),
-        "{sent}"
-    );
-
-    // Or it would be stopped again at once.
-    eventually_async("the wake to be told", async || !redis.ask(&["ZSCORE", "codehub:activity", HERS]).is_empty())
-        .await;
-
-    // On its way up: what comes too early is held, and served once it runs.
-    hub.postgres
-        .sql(&format!("UPDATE workspaces SET desired_state = 'RUNNING', operation = 'STARTING' WHERE id = '{HERS}'"));
-    eventually_async("the workspace to be starting", async || {
-        fetch("/.portway/port").await.field("portway-reason").is_some_and(|reason| reason == "workspace-starting")
-    })
-    .await;
-    let mut client = portway_testkit::Client::connect(hub.gateway.plain()).await;
-    let port = hub.gateway.plain().port();
-    client
-        .send(format!(
-            "GET /held HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie}\r\nSec-Fetch-Site: same-origin\r\n\r\n"
-        ))
-        .await;
-    hub.postgres.sql(&format!("UPDATE workspaces SET phase = 'RUNNING', operation = 'NONE' WHERE id = '{HERS}'"));
-    let held = client.response("GET").await.expect("an answer");
-    assert_eq!(held.status(), 200, "{}", held.text());
-    assert_eq!(alice.open(&url).await.answer.status(), 200);
-    hub.gateway.stop();
-}
-
-#[tokio::test]
-async fn a_hundred_visits_at_once_hardly_ask_twice_and_a_limit_is_said() {
-    let answer = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 2\r\n\r\n{}";
-    let api = Recorder::start(vec![Step::ReadRequest, Step::write(answer)]).await;
-    let hub = Hub::with(people(), api.port(), &[]);
-    let alice = hub.alice();
-    let url = hub.url(3000, HERS, "/");
-    hub.phase(HERS, "STANDBY");
-    // The visit logs in first; those who follow hold the session.
-    let mut first = alice.clone();
-    eventually_async("the limit to be said", async || reason(&first.open(&url).await) == "429 workspace-limit").await;
-    let before = api.connections().len();
-    let visits = (0..100).map(|_| {
-        let (mut visitor, url) = (first.clone(), url.clone());
-        tokio::spawn(async move { reason(&visitor.open(&url).await) })
-    });
-    for visit in visits.collect::<Vec<_>>() {
-        assert_eq!(visit.await.expect("a visit"), "429 workspace-limit");
-    }
-    let after = api.connections().len();
-    println!("100 visits at once: the API server was asked {} times", after - before);
-    assert!(after - before <= 2, "{before} {after}");
-    hub.gateway.stop();
-}
-
-#[tokio::test]
-async fn states_have_pages_of_their_own_for_the_owner_and_none_for_strangers() {
-    let hub = Hub::start(people());
-    let mut alice = hub.alice();
-    let url = hub.url(3000, HERS, "/");
-    for (change, wanted) in [
-        ("phase = 'ERROR'", "503 workspace-error"),
-        ("phase = 'RUNNING', operation = 'STOPPING'", "503 workspace-stopping"),
-        ("phase = 'PENDING', operation = 'PROVISIONING'", "503 workspace-starting"),
-        ("phase = 'DELETING'", "404 not-found"),
-    ] {
-        hub.postgres.sql(&format!("UPDATE workspaces SET {change} WHERE id IN ('{HERS}', '{HIS}')"));
-        let mut last = String::new();
-        eventually_async(wanted, async || {
-            last = reason(&alice.open(&url).await);
-            last == wanted
-        })
-        .await;
-        assert_eq!(reason(&alice.open(&hub.url(3000, HIS, "/")).await), "404 not-found", "{change}");
-    }
     hub.gateway.stop();
 }
 

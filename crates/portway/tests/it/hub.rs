@@ -76,6 +76,20 @@ impl Hub {
         stream
     }
 
+    /// The answer to a request on a connection of its own. A change of access cuts an answer under way; the next one tells.
+    pub(crate) async fn ask(&self, request: &str) -> Message {
+        let method = request.split(' ').next().unwrap_or_default();
+        for _ in 0..2 {
+            let mut client = Client::connect(self.gateway.plain()).await;
+            if client.try_send(request).await.is_ok()
+                && let Ok(answer) = client.response(method).await
+            {
+                return answer;
+            }
+        }
+        panic!("no whole answer, twice: {request}");
+    }
+
     pub(crate) fn phase(&self, workspace: &str, phase: &str) {
         self.postgres.sql(&format!("UPDATE workspaces SET phase = '{phase}', desired_state = '{phase}', phase_changed_at = now() WHERE id = '{workspace}'"));
     }

@@ -39,5 +39,6 @@ mod streaming;
 mod tls;
 mod trace;
 mod upstreams;
+mod wake;
 mod websocket;
 mod websocket_http2;

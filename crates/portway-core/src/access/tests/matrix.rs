@@ -139,6 +139,9 @@ impl Cell {
         if self.in_force() == "public" {
             return match self.place {
                 Place::Stopped => no("stopped"),
+                Place::Asleep if self.credential == Credential::Session && self.person_may() == Ok("owner") => {
+                    format!("wait owner {}", self.person)
+                }
                 Place::Asleep => no("wait public"),
                 Place::Running | Place::Ownerless | Place::Absent => "public".to_owned(),
             };
