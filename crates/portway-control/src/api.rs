@@ -59,6 +59,7 @@ pub(crate) async fn me(State(app): State<Arc<App>>, headers: HeaderMap) -> Answe
 /// `GET workspaces`: the user's own, and what others share with them.
 pub(crate) async fn workspaces(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer {
     let me = logged_in(&app, &headers).await?;
+    app.find_shared_with(&me.user).await?;
     let world = app.world();
     let lens = app.lens(&world);
     let value = json!({ "workspaces": lens.workspaces(&me.user), "shared": lens.shared_with(&me.user) });

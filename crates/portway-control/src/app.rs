@@ -14,7 +14,7 @@ use portway_core::snapshot::Snapshot;
 use portway_core::workspace::UserId;
 pub(crate) use portway_sources::freshness::now;
 use portway_sources::publisher::Changes;
-use portway_sources::{Audit, Publisher, Store, StoreError};
+use portway_sources::{Audit, Demand, Publisher, Store, StoreError};
 
 use crate::external::{External, Known};
 use crate::limiter::{Limiter, network};
@@ -41,6 +41,7 @@ pub(crate) struct App {
     /// The control plane whose logins are ours, where there is one.
     pub(crate) external: Option<External>,
     pub(crate) waker: Option<Waker>,
+    demand: Option<Demand>,
     pub(crate) store: Store,
     pub(crate) publisher: Publisher,
     pub(crate) passwords: Passwords,
@@ -108,6 +109,7 @@ impl App {
             settings,
             external: plane.external,
             waker: plane.waker,
+            demand: plane.demand,
             store,
             publisher,
             passwords: Passwords::new(),
@@ -134,8 +136,37 @@ impl App {
         format!("{}{path}", self.settings.names.control.origin())
     }
 
-    /// Who is logged in. The login cookie, ours or the control plane's, is the only thing read.
+    /// Has the world know this workspace, if there is one, where not all are held.
+    pub(crate) async fn find(&self, key: &str) -> Result<(), Refusal> {
+        match &self.demand {
+            Some(demand) if self.world().workspace(key).is_none() => told(demand.workspace(key).await),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for the workspaces of which a port is shared with somebody by name.
+    pub(crate) async fn find_shared_with(&self, user: &UserId) -> Result<(), Refusal> {
+        if self.demand.is_none() {
+            return Ok(());
+        }
+        let world = self.world();
+        for key in world.sharing_with(user) {
+            self.find(key).await?;
+        }
+        Ok(())
+    }
+
+    /// Who is logged in. The login cookie, ours or the control plane's, is the only thing read; and the world has what is
+    /// theirs.
     pub(crate) async fn login(&self, headers: &HeaderMap) -> Result<Option<Login>, Refusal> {
+        let login = self.logged_in(headers).await?;
+        if let (Some(demand), Some(login)) = (&self.demand, &login) {
+            told(demand.owned_by(&login.user).await)?;
+        }
+        Ok(login)
+    }
+
+    async fn logged_in(&self, headers: &HeaderMap) -> Result<Option<Login>, Refusal> {
         if let Some(external) = &self.external {
             return Ok(match external.login(self, headers).await? {
                 Known::Somebody(login) => Some(login),
@@ -196,6 +227,11 @@ impl App {
             self.failures.forgive(&Who::Name(name.to_owned()));
         }
     }
+}
+
+/// Whether the database said what there is.
+fn told(answered: bool) -> Result<(), Refusal> {
+    if answered { Ok(()) } else { Err(Refusal::unavailable()) }
 }
 
 /// The refusal of the API to somebody who is not logged in.

@@ -96,6 +96,7 @@ pub(crate) async fn consent(
 
 /// Asks core; every no is the same page, whatever the reason, which only the audit learns (R54).
 async fn decide(app: &App, me: &Login, ask: &Checked, peer: Peer) -> Result<Basis, Refusal> {
+    app.find(&ask.target.workspace).await?;
     let decision = access::user_may(&app.world(), &app.settings.rules, &ask.target, &me.user);
     let reason = match decision {
         Ok(basis) => return Ok(basis),

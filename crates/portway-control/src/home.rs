@@ -240,6 +240,7 @@ async fn again(app: &App, me: &Login, refusal: Refusal) -> Answer {
 }
 
 async fn show(app: &App, me: &Login, status: StatusCode, notice: Option<Notice>, new_token: Option<&str>) -> Answer {
+    app.find_shared_with(&me.user).await?;
     let world = app.world();
     let lens = app.lens(&world);
     let home = HomePage {

@@ -48,7 +48,7 @@ use http_body_util::BodyExt as _;
 use portway_core::access::Rules;
 use portway_core::cookie;
 use portway_core::host::{Names, Place};
-use portway_sources::{Publisher, Store, StoreError};
+use portway_sources::{Demand, Publisher, Store, StoreError};
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 
@@ -82,6 +82,8 @@ pub struct Plane {
     /// Whose logins are ours.
     pub external: Option<External>,
     pub waker: Option<Waker>,
+    /// Where workspaces are asked for that are not held.
+    pub demand: Option<Demand>,
 }
 
 /// The control host, built once and shared.

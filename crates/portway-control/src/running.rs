@@ -79,6 +79,7 @@ pub(crate) async fn running(
     let world = app.world();
     let mut workspaces = app.lens(&world).workspaces(&me.user);
     workspaces.retain(|workspace| workspace.takes_room);
+    workspaces.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     page(
         StatusCode::OK,
         &RunningPage {

@@ -48,9 +48,11 @@ pub(crate) async fn create(app: &App, me: &Login, peer: Peer, new: NewToken) -> 
     if label.chars().count() > LABEL_MAX || label.chars().any(char::is_control) {
         return Err(unfit("token-label", format!("A label is one line of at most {LABEL_MAX} characters.")));
     }
+    let key = new.workspace.to_ascii_lowercase();
+    app.find(&key).await?;
     let world = app.world();
     let workspace = world
-        .workspace(&new.workspace.to_ascii_lowercase())
+        .workspace(&key)
         .filter(|workspace| {
             workspace.owner.as_ref() == Some(&me.user) || app.lens(&world).may_open(&me.user, workspace, new.port)
         })

@@ -131,6 +131,12 @@ impl Snapshot {
         self.ports.get(key)?.get(&port)
     }
 
+    /// The workspaces, known or not, of which a configured port names this user.
+    pub fn sharing_with<'a>(&'a self, user: &'a UserId) -> impl Iterator<Item = &'a Arc<str>> {
+        let names = move |table: &PortTable| table.values().any(|policy| policy.users.contains(user));
+        self.ports.iter().filter(move |(_, table)| names(table)).map(|(key, _)| key)
+    }
+
     /// Every configured port of a workspace.
     pub fn ports(&self, key: &str) -> Option<&Arc<PortTable>> {
         self.ports.get(key)

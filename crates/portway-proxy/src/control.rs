@@ -24,6 +24,8 @@ pub enum ControlCall {
     Resolve { name: String, answer: oneshot::Sender<Vec<IpAddr>> },
     /// Wake a workspace.
     Wake { workspace: Arc<str>, who: Waking, trace: Option<String>, answer: oneshot::Sender<Woken> },
+    /// Have every core know a workspace, if there is one; false where nobody can say.
+    Find { workspace: Arc<str>, found: oneshot::Sender<bool> },
     /// See now what other gateways have changed.
     CatchUp { done: oneshot::Sender<()> },
     /// A token was used, for its owner's list.
@@ -115,6 +117,12 @@ impl Control {
             return Woken::Failed;
         }
         woken.await.unwrap_or(Woken::Failed)
+    }
+
+    /// Returns when every core knows a workspace, if there is one; false where nobody can say.
+    pub async fn find(&self, workspace: Arc<str>) -> bool {
+        let (found, known) = oneshot::channel();
+        self.0.try_send(ControlCall::Find { workspace, found }).is_ok() && known.await.unwrap_or(false)
     }
 
     /// Returns when this gateway has seen what others had changed before the call; at once where nobody looks.

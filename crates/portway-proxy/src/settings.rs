@@ -39,6 +39,8 @@ pub struct Settings {
     pub hold: Duration,
     /// Whether other gateways share the state, so that a visitor may bring a session that this one is yet to hear of.
     pub shared: bool,
+    /// Whether workspaces are read when they are asked for, so that one which is not known may be there all the same.
+    pub on_demand: bool,
     /// Whether somebody wants to know which workspaces are used.
     pub reports_activity: bool,
     /// The field that carries a request's id, in answers of ours and to the API server.

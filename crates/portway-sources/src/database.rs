@@ -14,6 +14,7 @@ use sqlx::sqlite::SqliteError;
 use sqlx::{AssertSqlSafe, Column as _, Executor as _, SqlSafeStr as _, Statement as _};
 
 pub mod check;
+pub mod demand;
 mod follow;
 mod parts;
 pub mod sessions;

@@ -16,6 +16,7 @@ pub mod store;
 pub mod watch;
 
 pub use activity::{ActivityPlace, ActivityQuery, ActivitySettings, RedisServer, RedisSet, Used};
+pub use database::demand::Demand;
 pub use database::sessions::{ControlSession, Held, SessionSource};
 pub use database::statement::StateStatement;
 pub use database::workspaces::{AddressTemplate, DATABASE_SOURCE, DatabaseSource, WorkspaceQuery};

@@ -111,8 +111,7 @@ pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failu
         session_lifetime_s: settings.session_lifetime.as_secs(),
     };
     let plane = beside.plane(&settings, &store);
-    let waker = plane.waker.clone();
-    let host = ControlHost::new(control_settings, plane, store.clone(), publisher.clone());
+    let host = ControlHost::new(control_settings, plane.clone(), store.clone(), publisher.clone());
     let (activity, collected) = beside::report_activity(&settings);
     let (catch_up, asked) = CatchUp::new();
     let ours = control::Ours {
@@ -120,7 +119,7 @@ pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failu
         publisher: publisher.clone(),
         catch_up,
         writer: writer.clone(),
-        waker,
+        plane,
         activity,
     };
     tokio::spawn(control::answer(calls, host, ours));
@@ -266,7 +265,8 @@ fn proxy_settings(settings: &Settings, names: &Names, bound: &Bound, relied_on: 
         can_stop: wake.is_some_and(Wake::can_stop),
         hold: wake.map_or(Duration::ZERO, |wake| wake.hold),
         shared: settings.store().is_shared(),
-        reports_activity: settings.control_plane.activity.is_some(),
+        on_demand: settings.control_plane.held.is_some(),
+        reports_activity: settings.control_plane.activity.is_some() || settings.control_plane.held.is_some(),
         trace_field: settings.trace_field.clone(),
         redirect_to_https: settings.tls.as_ref().is_some_and(|tls| tls.redirect),
         hsts: settings.tls.as_ref().and_then(|tls| tls.hsts).map_or(0, |age| age.as_secs()),

@@ -3,6 +3,8 @@
 //! `host → directory → credentials → access → browser policy`, in one turn of the core and without waiting for anything, so
 //! that the lease is registered before a change can be heard. What is done with the outcome is each protocol's business.
 
+use std::sync::Arc;
+
 use portway_core::access::{Decision, Reason, Rules, Visitor, Waiting, decide, effective_level};
 use portway_core::activity::of_request;
 use portway_core::browser::{self, Asking, Once, Policy};
@@ -44,13 +46,29 @@ pub enum Pause {
     Asleep(Waiting),
     /// The session or token is none that this gateway knows; another may have made it a moment ago.
     Unknown,
+    /// The workspace is none that is held; it may be there.
+    Missing(Arc<str>),
 }
 
-/// Routes one request. `caught_up` says that nothing another gateway has made is news any more.
+/// What has been looked up for a request already.
+#[derive(Clone, Copy, Debug)]
+pub struct Tried {
+    /// Nothing another gateway has made is news any more.
+    pub caught_up: bool,
+    /// What workspaces there are is known as far as this request goes.
+    pub found: bool,
+}
+
+impl Tried {
+    /// Everything.
+    pub const ALL: Self = Self { caught_up: true, found: true };
+}
+
+/// Routes one request.
 ///
 /// # Errors
 /// [`Pause`].
-pub fn route(core: &Core, visit: &Visit, head: &RequestHead, caught_up: bool) -> Result<Route, Pause> {
+pub fn route(core: &Core, visit: &Visit, head: &RequestHead, tried: Tried) -> Result<Route, Pause> {
     let websocket = head.upgrade_websocket();
     let form = Form::of(head, websocket);
     let refuse = |refusal: Refusal| Ok(Route::Answer(refusal.answer(form, None)));
@@ -101,7 +119,13 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead, caught_up: bool) ->
     }
     let credentials = credentials::read(head.fields(), &snapshot);
     if credentials.bad_token {
-        return if caught_up { refuse(Refusal::BadToken) } else { Err(Pause::Unknown) };
+        return if tried.caught_up { refuse(Refusal::BadToken) } else { Err(Pause::Unknown) };
+    }
+    if !tried.found
+        && snapshot.workspace(&target.workspace).is_none()
+        && may_ask(&snapshot, &credentials.visitor, &target)
+    {
+        return Err(Pause::Missing(target.workspace.as_str().into()));
     }
     let is_foreign = || {
         let policy = Policy { names: &core.settings.names, embed: &core.settings.embed };
@@ -117,7 +141,7 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead, caught_up: bool) ->
         }
         // It carries no cookie, so that there is nobody to send to a login; a page of the workspace was answered above.
         Decision::Challenge if preflight => return refuse(Refusal::OtherOrigin),
-        Decision::Challenge if credentials.stale_cookie && !caught_up => return Err(Pause::Unknown),
+        Decision::Challenge if credentials.stale_cookie && !tried.caught_up => return Err(Pause::Unknown),
         Decision::Challenge => {
             let answer = challenge(core, head, &target, form, credentials.stale_cookie);
             let missed = is_missed(core, head, &target);
@@ -169,6 +193,16 @@ fn is_ours(path: &[u8]) -> bool {
     }
     let mut segments = path.split(|b| *b == b'/').skip(1);
     segments.next() == Some(b"w") && matches!(segments.nth(1), Some(b"proxy" | b"absproxy"))
+}
+
+/// Whether a request may have a workspace looked up that is not held: strangers cause no question to the database, and learn
+/// from no delay what is there (R54).
+fn may_ask(snapshot: &Snapshot, visitor: &Visitor, target: &Target) -> bool {
+    match visitor {
+        Visitor::Session(session) if *session.host == *target.host => true,
+        Visitor::Token(token) if *token.workspace == *target.workspace => true,
+        _ => snapshot.port(&target.workspace, target.port).is_some_and(|policy| policy.wanted() == Level::Public),
+    }
 }
 
 /// Whether the dev server answers preflights itself. Without a cookie they reach it on a public port alone, and who may

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::answer::Answer;
 use super::challenge::{is_navigation, visit_query};
-use super::route::{Pause, Route, route};
+use super::route::{Pause, Route, Tried, route};
 use crate::control::{Waking, Woken};
 use crate::core::{Core, Visit};
 use crate::refusal::{Form, Refusal};
@@ -28,14 +28,21 @@ const HELD_MAX: usize = 1024;
 
 /// The route of a request, once it has one: it may have to wait for its workspace.
 pub(super) async fn arrive(core: &Core, visit: &Visit, head: &RequestHead, trace: Option<&str>) -> Route {
-    let mut caught_up = !core.settings.shared;
+    let mut tried = Tried { caught_up: !core.settings.shared, found: !core.settings.on_demand };
     loop {
-        match route(core, visit, head, caught_up) {
+        match route(core, visit, head, tried) {
             Ok(route) => return route,
             Err(Pause::Asleep(waiting)) => return wait(core, visit, head, &waiting, trace).await,
             Err(Pause::Unknown) => {
                 let _ = timeout(TELLING, core.control.catch_up()).await;
-                caught_up = true;
+                tried.caught_up = true;
+            }
+            Err(Pause::Missing(workspace)) => {
+                if !timeout(TELLING, core.control.find(workspace)).await.unwrap_or(false) {
+                    let form = Form::of(head, head.upgrade_websocket());
+                    return Route::Answer(Refusal::Unavailable.answer(form, None));
+                }
+                tried.found = true;
             }
         }
     }
@@ -132,10 +139,10 @@ async fn hold(core: &Core, visit: &Visit, head: &RequestHead, waiting: &Waiting,
         }
         sleep(LOOK).await;
     }
-    match route(core, visit, head, true) {
+    match route(core, visit, head, Tried::ALL) {
         Ok(route) => route,
         // Not up after all.
         Err(Pause::Asleep(waiting)) => refuse(asleep(&waiting)),
-        Err(Pause::Unknown) => refuse(Refusal::Unavailable),
+        Err(Pause::Unknown | Pause::Missing(_)) => refuse(Refusal::Unavailable),
     }
 }

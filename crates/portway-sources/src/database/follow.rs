@@ -2,11 +2,13 @@
 //! trigger tells. What breaks is begun anew.
 
 use std::collections::BTreeSet;
+use std::future::pending;
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgListener, PgNotification};
 use tokio::time::{sleep, timeout};
 
+use super::demand::{Ask, Held};
 use super::workspaces::{DATABASE_SOURCE, DatabaseSource};
 use super::{DatabaseError, in_time};
 use crate::publisher::Publisher;
@@ -37,7 +39,10 @@ impl DatabaseSource {
             if began.elapsed() > BACK_OFF_MAX {
                 pause = BACK_OFF;
             }
-            sleep(pause).await;
+            match &mut self.held {
+                Some(held) => held.refuse_for(pause).await,
+                None => sleep(pause).await,
+            }
             pause = (pause * 2).min(BACK_OFF_MAX);
         }
     }
@@ -62,6 +67,18 @@ impl DatabaseSource {
         }
     }
 
+    /// Answers a question for rows, and those behind it.
+    async fn answer(&mut self, ask: Ask, publisher: &Publisher) -> Result<(), DatabaseError> {
+        let Some(held) = &mut self.held else { return Ok(()) };
+        let batch = held.batch(ask);
+        let events = self.fetch(&batch).await?;
+        if !events.is_empty() {
+            publisher.publish(events).await;
+        }
+        batch.answer();
+        Ok(())
+    }
+
     /// Passes on what is notified until it is time to look at everything.
     async fn follow_until_poll(
         &mut self,
@@ -74,7 +91,14 @@ impl DatabaseSource {
             if left.is_zero() {
                 return Ok(());
             }
-            let first = match timeout(left.min(HEARTBEAT), listener.try_recv()).await {
+            let next = tokio::select! {
+                next = timeout(left.min(HEARTBEAT), listener.try_recv()) => next,
+                ask = asked(&mut self.held) => {
+                    self.answer(ask, publisher).await?;
+                    continue;
+                }
+            };
+            let first = match next {
                 Ok(Ok(Some(notification))) => notification,
                 // The connection was lost, and notifications with it.
                 Ok(Ok(None)) => return Ok(()),
@@ -97,10 +121,21 @@ impl DatabaseSource {
             }
             let mut events = Vec::with_capacity(ids.len());
             for id in ids {
+                if self.held.as_mut().is_some_and(|held| !held.is_held(&id.to_ascii_lowercase())) {
+                    continue;
+                }
                 events.push(self.look_at(&id).await?);
             }
             publisher.publish(events).await;
         }
+    }
+}
+
+/// The next question for rows; never any where all are held.
+async fn asked(held: &mut Option<Held>) -> Ask {
+    match held {
+        Some(held) => held.asked().await,
+        None => pending().await,
     }
 }
 

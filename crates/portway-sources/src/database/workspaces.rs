@@ -12,6 +12,7 @@ use portway_core::snapshot::{Event, Listing};
 use portway_core::workspace::{Address, Grants, Level, State, Workspace};
 use sqlx::AssertSqlSafe;
 
+use super::demand::{Batch, Demand, Held};
 use super::parts::{self, Parts};
 use super::{Database, DatabaseError, as_texts, in_time, listed, missing};
 use crate::freshness::Freshness;
@@ -25,6 +26,9 @@ pub(super) const REQUIRED: [&str; 3] = ["id", "owner", "state"];
 pub(super) const OPTIONAL: [&str; 6] = ["address", "generation", "name", "share", "users", "groups"];
 /// The word for a row that is no workspace any more.
 const DELETED: &str = "deleted";
+/// Rows that are held, looked at again by one statement.
+const HELD_AT_ONCE: usize = 5000;
+
 /// How workspaces are read.
 #[derive(Clone, Debug)]
 pub struct WorkspaceQuery {
@@ -79,16 +83,20 @@ pub struct DatabaseSource {
     told: BTreeMap<String, (i32, String)>,
     /// What was read last, part by part.
     parts: Parts,
+    /// What is held where rows are read on demand.
+    pub(super) held: Option<Held>,
     pub(super) freshness: Freshness,
 }
 
-/// Statements that give every row, those of some parts, one row by its id, and a sum for each part.
+/// Statements that give every row, those of some parts, one row by its id, a sum for each part, and rows by their ids or
+/// owners.
 #[derive(Clone, Debug)]
 pub(super) struct Prepared {
     all: String,
     some: String,
     one: String,
     sums: String,
+    asked: String,
 }
 
 /// One row, column by column.
@@ -117,8 +125,15 @@ impl DatabaseSource {
             prepared: None,
             told: BTreeMap::new(),
             parts: Parts::default(),
+            held: None,
             freshness: Freshness::default(),
         }
+    }
+
+    /// The same, of which rows are read when somebody asks for them; at most `most` are held.
+    pub fn on_demand(database: Database, query: WorkspaceQuery, names: Names, most: usize) -> (Self, Demand) {
+        let (held, demand) = Held::new(most);
+        (Self { held: Some(held), ..Self::new(database, query, names) }, demand)
     }
 
     /// The statements, made once the database has said which columns the query gives.
@@ -138,7 +153,8 @@ impl DatabaseSource {
         let some = format!("{all} WHERE {} = ANY($1)", parts::PART);
         let one = format!("{all} WHERE q.id = $1");
         let sums = parts::sums(&self.query.sql);
-        Ok(self.prepared.insert(Prepared { all, some, one, sums }).clone())
+        let asked = format!("{all} WHERE q.id = ANY($1) UNION {all} WHERE lower(q.owner::text) = ANY($2)");
+        Ok(self.prepared.insert(Prepared { all, some, one, sums, asked }).clone())
     }
 
     /// Shared with [`DatabaseSource::follow`].
@@ -146,12 +162,17 @@ impl DatabaseSource {
         self.freshness.clone()
     }
 
-    /// Every workspace there is.
+    /// Every workspace there is; none yet where they are read on demand.
     ///
     /// # Errors
     /// [`DatabaseError::Contract`] names the columns that are missing, [`DatabaseError::Sql`].
     pub async fn listing(&mut self) -> Result<Listing, DatabaseError> {
-        let sql = AssertSqlSafe(self.prepared().await?.all);
+        let prepared = self.prepared().await?;
+        if self.held.is_some() {
+            self.asked(&Batch::default()).await?;
+            return Ok(Listing { source: DATABASE_SOURCE.into(), workspaces: Vec::new(), own: None });
+        }
+        let sql = AssertSqlSafe(prepared.all);
         let rows: Vec<Row> = in_time(sqlx::query_as(sql).fetch_all(self.database.pool())).await?;
         self.freshness.touch();
         // Without sums: the next look compares with nothing, and finds whatever has changed until then.
@@ -167,6 +188,9 @@ impl DatabaseSource {
     /// # Errors
     /// As [`DatabaseSource::listing`].
     pub(super) async fn changes(&mut self) -> Result<Vec<Event>, DatabaseError> {
+        if self.held.is_some() {
+            return self.held_again().await;
+        }
         let prepared = self.prepared().await?;
         let asked = sqlx::query_as(AssertSqlSafe(prepared.sums)).bind(self.parts.seed()?);
         let sums: Vec<(i32, String)> = in_time(asked.fetch_all(self.database.pool())).await?;
@@ -192,6 +216,53 @@ impl DatabaseSource {
         let gone = self.parts.gone(known, &changed).into_iter();
         let gone = gone.map(|key| Event::WorkspaceGone { key, source: DATABASE_SOURCE.into() });
         Ok(gone.chain(workspaces.into_iter().map(Event::Workspace)).collect())
+    }
+
+    /// What is asked for, and what had to be given up for it.
+    ///
+    /// # Errors
+    /// As [`DatabaseSource::listing`].
+    pub(super) async fn fetch(&mut self, batch: &Batch) -> Result<Vec<Event>, DatabaseError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let workspaces = self.asked(batch).await?;
+        let found = workspaces.iter().map(|workspace| workspace.key.clone());
+        let given_up = self.held.as_mut().map(|held| held.note(batch, found)).unwrap_or_default();
+        Ok(workspaces.into_iter().map(Event::Workspace).chain(given_up).collect())
+    }
+
+    /// What is held, as it is now.
+    async fn held_again(&mut self) -> Result<Vec<Event>, DatabaseError> {
+        let keys = self.held.as_ref().map(Held::keys).unwrap_or_default();
+        let mut events = Vec::with_capacity(keys.len());
+        // Nothing held is a question too: whether anybody answers.
+        let mut rest = &keys[..];
+        loop {
+            let (some, more) = rest.split_at(rest.len().min(HELD_AT_ONCE));
+            let batch = Batch::of(some);
+            let workspaces = self.asked(&batch).await?;
+            let there: BTreeSet<&Arc<str>> = workspaces.iter().map(|workspace| &workspace.key).collect();
+            let lost: Vec<Arc<str>> = some.iter().filter(|key| !there.contains(key)).cloned().collect();
+            events.extend(self.held.as_mut().map(|held| held.lose(lost)).unwrap_or_default());
+            events.extend(workspaces.into_iter().map(Event::Workspace));
+            if more.is_empty() {
+                return Ok(events);
+            }
+            rest = more;
+        }
+    }
+
+    async fn asked(&mut self, batch: &Batch) -> Result<Vec<Arc<Workspace>>, DatabaseError> {
+        let keys: Vec<&str> = batch.keys.iter().map(|key| &**key).collect();
+        let owners: Vec<&str> = batch.owners.iter().map(|owner| &**owner).collect();
+        let asked = sqlx::query_as(AssertSqlSafe(self.prepared().await?.asked)).bind(&keys).bind(&owners);
+        let rows: Vec<Row> = in_time(asked.fetch_all(self.database.pool())).await?;
+        self.freshness.touch();
+        // Parts are of those who hold everything.
+        self.parts = Parts::default();
+        let before = self.told.clone();
+        Ok(self.workspaces(rows, &before))
     }
 
     /// Rows as workspaces, without those that cannot be used; `before` has been told of already.

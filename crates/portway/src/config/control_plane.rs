@@ -28,6 +28,8 @@ const PRESETS: [(&str, &str); 1] = [("code-hub", include_str!("code-hub.toml"))]
 pub(crate) struct ControlPlane {
     pub(crate) postgres: Option<Postgres>,
     pub(crate) workspaces: Option<WorkspaceQuery>,
+    /// The most workspaces that are held, where they are read on demand.
+    pub(crate) held: Option<usize>,
     pub(crate) sessions: Option<Sessions>,
     pub(crate) upstream: Option<Upstream>,
     pub(crate) wake: Option<Wake>,
@@ -117,14 +119,15 @@ pub(super) fn take_preset(r: &mut Reader) {
 pub(super) fn read_all(r: &mut Reader, folder: &Path) -> Option<ControlPlane> {
     let postgres = postgres(r)?;
     let workspaces = workspaces(r, postgres.as_ref())?;
+    let held = held(r)?;
     let upstream = r.read(&keys::CONTROL_UPSTREAM, upstream);
     let sessions = sessions(r, postgres.as_ref(), upstream.is_some(), folder)?;
     let wake = wake(r, postgres.as_ref(), upstream.is_some())?;
     let activity = activity(r, postgres.as_ref())?;
     let stale = r.read(&keys::POSTGRES_STALE, read::duration(Duration::from_secs(2), Duration::from_secs(3600)))?;
     check_pace(r, sessions.as_ref(), &stale.value);
-    let stale = stale.value;
-    Some(ControlPlane { postgres, workspaces, sessions, upstream: upstream.map(|it| it.value), wake, activity, stale })
+    let (upstream, stale) = (upstream.map(|it| it.value), stale.value);
+    Some(ControlPlane { postgres, workspaces, held, sessions, upstream, wake, activity, stale })
 }
 
 /// What is looked up less often than it is believed would be refused again and again.
@@ -164,6 +167,13 @@ fn workspaces(r: &mut Reader, postgres: Option<&Postgres>) -> Option<Option<Work
     }
     let address = address.map(|address| address.value);
     Some(Some(WorkspaceQuery { sql: sql.value, channels: channels.value, poll: poll.value, address }))
+}
+
+/// How many workspaces are held; `None` for all.
+fn held(r: &mut Reader) -> Option<Option<usize>> {
+    let on_demand = r.read(&keys::WORKSPACES_LOAD, read::parsed(load))?.value;
+    let held = r.read(&keys::WORKSPACES_HELD, read::integer(1, 10_000_000))?.value;
+    Some(on_demand.then(|| usize::try_from(held).unwrap_or(usize::MAX)))
 }
 
 fn sessions(
@@ -356,6 +366,14 @@ fn pointer(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err(format!("`{}` is not a JSON pointer, such as /id or /user/id", text.escape_debug()))
+}
+
+fn load(text: &str) -> Result<bool, String> {
+    match text {
+        "all" => Ok(false),
+        "demand" => Ok(true),
+        other => Err(format!("must be one of all, demand, not \"{other}\"")),
+    }
 }
 
 fn mismatch(text: &str) -> Result<bool, String> {

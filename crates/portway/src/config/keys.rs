@@ -177,6 +177,14 @@ life of the workspace this is: connections end with it), `name`; and whom every 
     WORKSPACES_ADDRESS = "workspaces.address", Text, none("\"codehub-ws-{workspace}\""),
 "Where the workspaces of the query are, if it gives no `address`: an address, or a name made of the id.";
 
+    WORKSPACES_LOAD = "workspaces.load", Text, "\"all\"",
+"\"all\": every workspace of the query is read at start and held. \"demand\": one is read when somebody asks for it, where
+there are too many for that: somebody who has logged in, or anybody on a port that Portway itself shares with everybody. Ids
+are then asked for in lower case, as host names carry them; an index on `lower(owner)` helps the list of what somebody owns.";
+
+    WORKSPACES_HELD = "workspaces.held", Integer, "10000",
+"The most workspaces held with \"demand\": what was not used for the longest time is given up.";
+
     WORKSPACES_CHANNELS = "workspaces.channels", Texts, "[]",
 "Channels on which the database notifies of changes (LISTEN). A payload that is an id, or JSON with an `id`, makes that
 one row be read again; any other, all of them.";

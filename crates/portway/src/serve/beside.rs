@@ -20,8 +20,8 @@ use portway_core::access::Front;
 use portway_core::host::Names;
 use portway_core::snapshot::Event;
 use portway_sources::{
-    DATABASE_SOURCE, Database, DatabaseSource, FILE_SOURCE, Freshness, Publisher, STORE_SOURCE, SessionSource, Store,
-    StoreError, Used,
+    DATABASE_SOURCE, Database, DatabaseSource, Demand, FILE_SOURCE, Freshness, Publisher, STORE_SOURCE, SessionSource,
+    Store, StoreError, Used,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -85,6 +85,7 @@ fn api_server(settings: &Settings) -> Option<ApiServer> {
 /// What stands beside, before anything is served.
 pub(super) struct Beside {
     source: Option<DatabaseSource>,
+    demand: Option<Demand>,
     pub(super) external: Option<External>,
     /// How long silence is believed, and whose.
     stale: Duration,
@@ -112,6 +113,7 @@ impl Beside {
         let plane = &settings.control_plane;
         let mut beside = Self {
             source: None,
+            demand: None,
             external: None,
             stale: plane.stale,
             check: Duration::MAX,
@@ -129,7 +131,14 @@ impl Beside {
             plane.postgres.as_ref().map_or((5, false), |it| (it.connections, it.serve_on_mismatch));
         if let (Some(postgres), Some(query)) = (&plane.postgres, &plane.workspaces) {
             let database = database(&postgres.url, connections)?;
-            let mut source = DatabaseSource::new(database, query.clone(), names.clone());
+            let mut source = match plane.held {
+                None => DatabaseSource::new(database, query.clone(), names.clone()),
+                Some(most) => {
+                    let (source, demand) = DatabaseSource::on_demand(database, query.clone(), names.clone(), most);
+                    beside.demand = Some(demand);
+                    source
+                }
+            };
             match source.listing().await {
                 Ok(listing) => {
                     for conflict in publisher.replace(listing).await {
@@ -180,7 +189,8 @@ impl Beside {
 
     /// What the control plane does for the control host.
     pub(super) fn plane(&self, settings: &Settings, store: &Store) -> Plane {
-        Plane { external: self.external.clone(), waker: self.waker(settings, store) }
+        let (external, demand) = (self.external.clone(), self.demand.clone());
+        Plane { external, waker: self.waker(settings, store), demand }
     }
 
     /// What wakes workspaces, where something does.

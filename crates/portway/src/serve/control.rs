@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use portway_control::Control as ControlHost;
 use portway_control::wake::{WakeOutcome, Waker};
+use portway_control::{Control as ControlHost, Plane};
 use portway_core::activity::Attention;
 use portway_core::snapshot::{Event, Snapshot};
 use portway_proxy::control::{ControlCall, ControlRequest, Waking, Woken};
@@ -20,13 +20,14 @@ pub(super) struct Ours {
     pub(super) publisher: Publisher,
     pub(super) catch_up: CatchUp,
     pub(super) writer: Writer,
-    pub(super) waker: Option<Waker>,
+    pub(super) plane: Plane,
     pub(super) activity: Option<mpsc::Sender<Used>>,
 }
 
 /// Answers until every core is gone.
 pub(super) async fn answer(mut calls: mpsc::Receiver<ControlCall>, host: ControlHost, ours: Ours) {
-    let Ours { store, publisher, catch_up, writer, waker, activity } = ours;
+    let Ours { store, publisher, catch_up, writer, plane, activity } = ours;
+    let Plane { waker, demand, .. } = plane;
     while let Some(call) = calls.recv().await {
         match call {
             ControlCall::Request(call) => {
@@ -57,6 +58,16 @@ pub(super) async fn answer(mut calls: mpsc::Receiver<ControlCall>, host: Control
                     let _ = answer.send(woken);
                 });
             }
+            ControlCall::Find { workspace, found } => {
+                let demand = demand.clone();
+                tokio::spawn(async move {
+                    let known = match demand {
+                        Some(demand) => demand.workspace(&workspace).await,
+                        None => true,
+                    };
+                    let _ = found.send(known);
+                });
+            }
             ControlCall::CatchUp { done } => {
                 let catch_up = catch_up.clone();
                 tokio::spawn(async move {
@@ -82,6 +93,9 @@ pub(super) async fn answer(mut calls: mpsc::Receiver<ControlCall>, host: Control
                 });
             }
             ControlCall::Active(used) => {
+                if let Some(demand) = &demand {
+                    demand.used(used.iter().map(|(id, _)| id.clone()).collect());
+                }
                 // A thousand reports wait already: one more tells hardly anything new.
                 let _ = activity.as_ref().map(|activity| activity.try_send(used));
             }

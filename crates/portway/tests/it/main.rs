@@ -11,6 +11,7 @@ mod carry;
 mod changes;
 mod corpus;
 mod cors;
+mod demand;
 mod dial;
 mod events;
 mod fidelity;
