@@ -227,12 +227,11 @@ async fn body<R: Responder>(
                 if let (Some((visitor, progress)), Some(left)) = (responder.direct(), decoder.remaining())
                     && connection.buf.is_empty()
                 {
-                    let moved = match pump(&connection.io, &visitor, left, &progress).await {
+                    let moved = match pump(&connection.io, &visitor, left, &progress, Some(&down.moved)).await {
                         Ok(moved) => moved,
                         Err(PumpFault::From(_)) => return Err(Fault::Truncated),
                         Err(PumpFault::To(_)) => return Err(Fault::VisitorGone),
                     };
-                    down.moved.set(down.moved.get() + moved);
                     responder.moved(moved);
                     decoder.advance(moved);
                     if moved < left {

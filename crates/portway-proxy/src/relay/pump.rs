@@ -3,6 +3,7 @@
 //! An idle direction owns no buffer: a read lands in the core's scratch and is written from there; only what the other
 //! side does not take at once is kept. Knows no HTTP.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -22,10 +23,17 @@ pub(crate) enum PumpFault {
     To(io::Error),
 }
 
-/// Moves at most `limit` bytes; the number moved, less than `limit` only at the end of `from`.
-pub(crate) async fn pump(from: &Duplex, to: &Duplex, limit: u64, progress: &Progress) -> Result<u64, PumpFault> {
+/// Moves at most `limit` bytes, counted as they go in `progress`, and in `also` where somebody else looks; the number moved,
+/// less than `limit` only at the end of `from`.
+pub(crate) async fn pump(
+    from: &Duplex,
+    to: &Duplex,
+    limit: u64,
+    progress: &Progress,
+    also: Option<&Cell<u64>>,
+) -> Result<u64, PumpFault> {
     let mut state = Pump { left: limit, kept: Vec::new(), at: 0, flushed: true };
-    poll_fn(|cx| state.poll(cx, from, to, progress)).await?;
+    poll_fn(|cx| state.poll(cx, from, to, progress, also)).await?;
     Ok(limit - state.left)
 }
 
@@ -44,6 +52,7 @@ impl Pump {
         from: &Duplex,
         to: &Duplex,
         progress: &Progress,
+        also: Option<&Cell<u64>>,
     ) -> Poll<Result<(), PumpFault>> {
         for _ in 0..TURNS {
             while let Some(rest) = self.kept.get(self.at..).filter(|rest| !rest.is_empty()) {
@@ -81,7 +90,9 @@ impl Pump {
             }
             self.flushed = false;
             self.left -= moved as u64;
-            progress.moved.set(progress.moved.get() + moved as u64);
+            for count in [&progress.moved].into_iter().chain(also) {
+                count.set(count.get() + moved as u64);
+            }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -112,7 +123,7 @@ async fn one_way(from: &Duplex, first: BytesMut, to: &Duplex, progress: &Progres
         to.write_all(&first).await?;
     }
     drop(first);
-    pump(from, to, u64::MAX, progress).await.map_err(|fault| match fault {
+    pump(from, to, u64::MAX, progress, None).await.map_err(|fault| match fault {
         PumpFault::From(error) | PumpFault::To(error) => error,
     })?;
     to.shutdown().await

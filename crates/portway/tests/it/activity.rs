@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use portway_testkit::{Echo, Redis, WebSocket, WebSocketEcho, eventually_async};
+use bytes::BytesMut;
+use portway_testkit::upstream::Server;
+use portway_testkit::{Echo, Redis, Stream, WebSocket, WebSocketEcho, eventually_async, message};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::hub::{HERS, Hub, NOBODY, people};
 use crate::stage::{Door, Plan, WORKSPACE, plan};
@@ -12,8 +15,12 @@ const KEY: &str = "hub:activity";
 const BACKGROUND: u64 = 1;
 
 fn reporting(redis: &Redis) -> Plan {
+    reporting_for(redis, BACKGROUND)
+}
+
+fn reporting_for(redis: &Redis, background: u64) -> Plan {
     plan().config(&format!(
-        "[redis]\nurl = \"{}\"\n[activity]\nredis_key = \"{KEY}\"\nflush = \"100ms\"\nbackground = \"{BACKGROUND}s\"\n",
+        "[redis]\nurl = \"{}\"\n[activity]\nredis_key = \"{KEY}\"\nflush = \"100ms\"\nbackground = \"{background}s\"\n",
         redis.url()
     ))
 }
@@ -98,6 +105,37 @@ async fn a_socket_that_only_pings_does_not_count_and_one_that_is_typed_into_does
     socket.next_text().await;
     told(&redis, before).await;
     drop(socket);
+    stage.gateway.stop();
+}
+
+#[tokio::test]
+async fn a_long_download_counts_while_it_runs() {
+    let redis = Redis::start();
+    let piece = "x".repeat(1000);
+    let server = Server::start(None, move |mut stream: Box<dyn Stream>| {
+        let piece = piece.clone();
+        async move {
+            message::read_head(&mut stream, &mut BytesMut::new()).await?;
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n").await?;
+            loop {
+                stream.write_all(piece.as_bytes()).await?;
+                stream.flush().await?;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    })
+    .await;
+    let stage = reporting_for(&redis, 3600).private(server.port()).start();
+    let door = stage.door(server.port());
+    let mut client = door.connect().await;
+    let before = now();
+    client.send(door.head("GET /image.iso", "Accept: text/html\r\nSec-Fetch-Mode: navigate\r\n")).await;
+    told(&redis, before).await;
+    // Nothing but the download goes on from here.
+    for _ in 0..3 {
+        redis.ask(&["DEL", KEY]);
+        told(&redis, before).await;
+    }
     stage.gateway.stop();
 }
 

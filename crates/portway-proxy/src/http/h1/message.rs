@@ -66,10 +66,12 @@ impl RequestBody for Body<'_> {
                     match decoder.remaining() {
                         Some(left) if self.visitor.buf.borrow().is_empty() => {
                             let moved =
-                                pump(&self.visitor.io, to, left, progress).await.map_err(|fault| match fault {
-                                    PumpFault::From(_) => BodyFault::Visitor,
-                                    PumpFault::To(_) => BodyFault::Upstream,
-                                })?;
+                                pump(&self.visitor.io, to, left, progress, None).await.map_err(
+                                    |fault| match fault {
+                                        PumpFault::From(_) => BodyFault::Visitor,
+                                        PumpFault::To(_) => BodyFault::Upstream,
+                                    },
+                                )?;
                             decoder.advance(moved);
                             if moved < left {
                                 return Err(BodyFault::Visitor);
