@@ -6,10 +6,11 @@
 //!
 //! Reading order: [mod@patience] (how long to wait), [`gateway`] (the process under test),
 //! [`client`] and [`visitor`] (the visitor's side), [`upstream`] (the dev server's side), [`websocket`], [`tls`];
-//! [`postgres`] and [`redis`] (what a control plane stands on).
+//! [`postgres`] and [`redis`] (what a control plane stands on); [`dns`].
 #![expect(clippy::expect_used, reason = "dev-only crate: a broken test stage is a failed test")]
 
 pub mod client;
+pub mod dns;
 pub mod gateway;
 pub mod message;
 pub mod patience;
@@ -24,6 +25,7 @@ pub mod visitor;
 pub mod websocket;
 
 pub use client::{Client, Ending};
+pub use dns::Dns;
 pub use gateway::Gateway;
 pub use message::Message;
 pub use patience::{eventually, eventually_async, patience, within};
