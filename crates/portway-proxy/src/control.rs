@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use portway_core::activity::Attention;
@@ -20,8 +21,8 @@ pub const BODY_MAX: usize = 64 * 1024;
 pub enum ControlCall {
     /// A request for Portway itself.
     Request(Box<ControlRequest>),
-    /// The addresses of a DNS name.
-    Resolve { name: String, answer: oneshot::Sender<Vec<IpAddr>> },
+    /// The addresses of a DNS name, for this life of a workspace.
+    Resolve { name: Arc<str>, generation: Arc<str>, answer: oneshot::Sender<Resolved> },
     /// Wake a workspace.
     Wake { workspace: Arc<str>, who: Waking, trace: Option<String>, answer: oneshot::Sender<Woken> },
     /// Have every core know a workspace, if there is one; false where nobody can say.
@@ -53,6 +54,14 @@ pub struct Waking {
     pub user: UserId,
     /// The session of the host that was opened, and so the login behind it; a token has none.
     pub session: Option<SecretHash>,
+}
+
+/// The addresses of a name; none where it has none.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// When the resolver was asked. Others may have asked before, so that it can be earlier than one's own question.
+    pub asked: Instant,
+    pub addresses: Arc<[IpAddr]>,
 }
 
 /// What came of waking a workspace.
@@ -101,13 +110,12 @@ impl Control {
         response.await.map_err(|_| Unavailable)
     }
 
-    /// Resolves a name; no addresses where it has none or nobody answers.
-    pub async fn resolve(&self, name: &str) -> Vec<IpAddr> {
-        let (answer, addresses) = oneshot::channel();
-        if self.0.try_send(ControlCall::Resolve { name: name.to_owned(), answer }).is_err() {
-            return Vec::new();
-        }
-        addresses.await.unwrap_or_default()
+    /// Resolves a name for this life of a workspace; `None` where nobody asks the resolver.
+    pub async fn resolve(&self, name: &Arc<str>, generation: &Arc<str>) -> Option<Resolved> {
+        let (answer, resolved) = oneshot::channel();
+        let call = ControlCall::Resolve { name: name.clone(), generation: generation.clone(), answer };
+        self.0.try_send(call).ok()?;
+        resolved.await.ok()
     }
 
     /// Wakes a workspace, for the request of this id.

@@ -9,6 +9,7 @@ mod listen;
 mod logs;
 mod ops;
 mod relied_on;
+mod resolver;
 mod welcome;
 
 use std::future::pending;

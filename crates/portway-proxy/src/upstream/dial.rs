@@ -1,6 +1,7 @@
 //! Dialling: from a permit's endpoint to a connected socket, checked at the address that is really dialled (R34, R35).
 //!
-//! The only way in takes a [`Permit`]. Names are resolved on the control runtime and kept five seconds at most.
+//! The only way in takes a [`Permit`]. Names are resolved on the control runtime, and kept five seconds at most and no
+//! longer than the workspace's generation.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,20 +13,20 @@ use std::time::{Duration, Instant};
 use portway_core::access::Permit;
 use portway_core::dial::{DialRefusal, LOOPBACK, is_one_of};
 use portway_core::host::Scheme;
-use portway_core::workspace::Address;
+use portway_core::workspace::{Address, Workspace};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::conn::Connection;
-use crate::control::Control;
+use crate::control::{Control, Resolved};
 use crate::io::{Duplex, Io};
 use crate::settings::Shared;
 
 /// How long a resolved name is believed. A workspace's address can be another tenant's a moment later (R36).
 const NAME_TTL: Duration = Duration::from_secs(5);
-/// The most names one core remembers.
+/// The most workspaces whose names one core remembers.
 const NAMES_MAX: usize = 4096;
 
 /// Why there is no connection.
@@ -88,8 +89,19 @@ impl std::ops::Deref for Addresses {
     }
 }
 
-/// When a name was resolved, and to what.
-type Resolved = (Instant, Arc<[IpAddr]>);
+/// What the name of a workspace was resolved to, and in which life of it (R36).
+#[derive(Debug)]
+struct Known {
+    name: Arc<str>,
+    generation: Arc<str>,
+    resolved: Resolved,
+}
+
+impl Known {
+    fn is_fresh(&self, now: Instant) -> bool {
+        now.duration_since(self.resolved.asked) < NAME_TTL
+    }
+}
 
 /// What a core dials with.
 #[derive(Debug)]
@@ -97,7 +109,8 @@ pub struct Dialer {
     settings: Shared,
     control: Control,
     tls: Arc<rustls::ClientConfig>,
-    names: RefCell<HashMap<Arc<str>, Resolved>>,
+    /// By the workspace's key.
+    names: RefCell<HashMap<Arc<str>, Known>>,
 }
 
 impl Dialer {
@@ -107,10 +120,11 @@ impl Dialer {
 
     /// The addresses a permit's workspace has now, in the order to try them.
     pub async fn addresses(&self, permit: &Permit) -> Addresses {
-        match &permit.workspace().address {
+        let workspace = permit.workspace();
+        match &workspace.address {
             Address::Loopback => Addresses::Loopback,
             Address::Ip(ip) => Addresses::One([*ip]),
-            Address::Name(name) => Addresses::Resolved(self.resolve(name).await),
+            Address::Name(name) => Addresses::Resolved(self.resolve(workspace, name).await),
         }
     }
 
@@ -173,22 +187,31 @@ impl Dialer {
         Ok(Connection::new(Duplex::new(io), address.ip()))
     }
 
-    async fn resolve(&self, name: &Arc<str>) -> Arc<[IpAddr]> {
-        let now = Instant::now();
-        if let Some((at, addresses)) = self.names.borrow().get(name)
-            && now.duration_since(*at) < NAME_TTL
+    async fn resolve(&self, workspace: &Workspace, name: &Arc<str>) -> Arc<[IpAddr]> {
+        let (now, generation) = (Instant::now(), &workspace.generation);
+        if let Some(known) = self.names.borrow().get(&workspace.key)
+            && known.name == *name
+            && known.generation == *generation
+            && known.is_fresh(now)
         {
-            return addresses.clone();
+            return known.resolved.addresses.clone();
         }
         // A slow answer is "not running", never a hang.
         let limit = self.settings.timeouts.connect;
-        let addresses: Arc<[IpAddr]> = timeout(limit, self.control.resolve(name)).await.unwrap_or_default().into();
+        let resolved = match timeout(limit, self.control.resolve(name, generation)).await {
+            Ok(Some(resolved)) => resolved,
+            // It says nothing about the name.
+            Ok(None) => return Arc::new([]),
+            Err(_) => Resolved { asked: now, addresses: Arc::new([]) },
+        };
+        let addresses = resolved.addresses.clone();
         let mut names = self.names.borrow_mut();
         if names.len() >= NAMES_MAX {
-            names.retain(|_, (at, _)| now.duration_since(*at) < NAME_TTL);
+            names.retain(|_, known| known.is_fresh(now));
         }
         if names.len() < NAMES_MAX {
-            names.insert(name.clone(), (now, addresses.clone()));
+            let known = Known { name: name.clone(), generation: generation.clone(), resolved };
+            names.insert(workspace.key.clone(), known);
         }
         addresses
     }

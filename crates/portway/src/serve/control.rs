@@ -1,6 +1,5 @@
 //! The control runtime's side of the channel: what cores ask for is done here, each call in a task of its own.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use portway_control::wake::{WakeOutcome, Waker};
@@ -13,6 +12,7 @@ use portway_sources::{CatchUp, Publisher, Store, Used};
 use tokio::sync::mpsc;
 
 use super::logs::Writer;
+use super::resolver::{Resolver, by_the_system};
 
 /// What calls are answered with.
 pub(super) struct Ours {
@@ -28,6 +28,7 @@ pub(super) struct Ours {
 pub(super) async fn answer(mut calls: mpsc::Receiver<ControlCall>, host: ControlHost, ours: Ours) {
     let Ours { store, publisher, catch_up, writer, plane, activity } = ours;
     let Plane { waker, demand, .. } = plane;
+    let resolver = Resolver::new(by_the_system);
     while let Some(call) = calls.recv().await {
         match call {
             ControlCall::Request(call) => {
@@ -38,11 +39,7 @@ pub(super) async fn answer(mut calls: mpsc::Receiver<ControlCall>, host: Control
                     let _ = answer.send(host.handle(request, place, peer).await);
                 });
             }
-            ControlCall::Resolve { name, answer } => {
-                tokio::spawn(async move {
-                    let _ = answer.send(resolve(&name).await);
-                });
-            }
+            ControlCall::Resolve { name, generation, answer } => resolver.resolve(name, generation, answer),
             ControlCall::Wake { workspace, who, trace, answer } => {
                 let (waker, world, activity) = (waker.clone(), publisher.current(), activity.clone());
                 tokio::spawn(async move {
@@ -110,24 +107,5 @@ async fn wake(waker: &Waker, world: &Snapshot, workspace: &Arc<str>, who: &Wakin
         WakeOutcome::Limit => Woken::Limit,
         WakeOutcome::TooOften => Woken::TooOften,
         WakeOutcome::Failed => Woken::Failed,
-    }
-}
-
-/// Every address of a name, by the system's resolver.
-async fn resolve(name: &str) -> Vec<IpAddr> {
-    match tokio::net::lookup_host((name, 0)).await {
-        Ok(found) => {
-            let mut addresses: Vec<IpAddr> = Vec::new();
-            for address in found.map(|address| address.ip()) {
-                if !addresses.contains(&address) {
-                    addresses.push(address);
-                }
-            }
-            addresses
-        }
-        Err(error) => {
-            tracing::debug!(name, %error, "a workspace's name was not resolved");
-            Vec::new()
-        }
     }
 }

@@ -25,6 +25,7 @@ mod http2_frames;
 mod hub;
 mod interim;
 mod jwt;
+mod names;
 mod old_visitors;
 mod pool;
 mod profiles;
