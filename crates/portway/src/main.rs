@@ -25,7 +25,12 @@ fn main() -> ExitCode {
     // Commands and the control side of the gateway run here; the gateway gives each core a runtime of its own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = match runtime {
-        Ok(runtime) => runtime.block_on(commands::run(cli)),
+        Ok(runtime) => {
+            let done = runtime.block_on(commands::run(cli));
+            // The resolver may have threads that wait for minutes, and nobody waits for it any more.
+            runtime.shutdown_background();
+            done
+        }
         Err(error) => Err(Failure::failed(format!("cannot start: {error}"))),
     };
     match done {
