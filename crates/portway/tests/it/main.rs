@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "how long a change took is worth reading")]
 
 mod activity;
+mod back_off;
 mod beside;
 mod carry;
 mod changes;
