@@ -15,7 +15,7 @@ use sqlx::{AssertSqlSafe, Column as _, Executor as _, SqlSafeStr as _, Statement
 
 pub mod check;
 pub mod demand;
-mod follow;
+pub mod follow;
 mod parts;
 pub mod sessions;
 pub mod statement;

@@ -17,6 +17,7 @@ pub mod watch;
 
 pub use activity::{ActivityPlace, ActivityQuery, ActivitySettings, RedisServer, RedisSet, Used};
 pub use database::demand::Demand;
+pub use database::follow::ChangeTook;
 pub use database::sessions::{ControlSession, Held, SessionSource};
 pub use database::statement::StateStatement;
 pub use database::workspaces::{AddressTemplate, DATABASE_SOURCE, DatabaseSource, WorkspaceQuery};

@@ -21,15 +21,24 @@ const AT_ONCE_MAX: usize = 64;
 /// How often a working connection is asked whether it still is one: well within the shortest time that silence is believed.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
+/// How long a change took that was notified; several that came together are one.
+#[derive(Clone, Copy, Debug)]
+pub struct ChangeTook {
+    /// From the notification's arrival until every core was told of the new snapshot: the rows were read in between.
+    pub whole: Duration,
+    /// The last part of it, from the rows to the new snapshot.
+    pub publishing: Duration,
+}
+
 impl DatabaseSource {
     /// Keeps the snapshot up with the database for ever. What breaks is begun anew with a full look, and nothing of the old
-    /// world is forgotten meanwhile.
-    pub async fn follow(mut self, publisher: Publisher) {
+    /// world is forgotten meanwhile. `took` is told of each change that was notified.
+    pub async fn follow(mut self, publisher: Publisher, took: impl Fn(ChangeTook) + Send + Sync) {
         let mut pause = BACK_OFF;
         let mut failing = false;
         loop {
             let began = Instant::now();
-            let Err(error) = self.watch(&publisher, &mut failing).await;
+            let Err(error) = self.watch(&publisher, &mut failing, &took).await;
             // It may have been migrated meanwhile.
             self.prepared = None;
             if !failing {
@@ -51,6 +60,7 @@ impl DatabaseSource {
         &mut self,
         publisher: &Publisher,
         failing: &mut bool,
+        took: &(impl Fn(ChangeTook) + Sync),
     ) -> Result<std::convert::Infallible, DatabaseError> {
         // Listening begins before the look: what changes in between is told.
         let mut listener = in_time(PgListener::connect_with(self.database.pool())).await?;
@@ -63,7 +73,7 @@ impl DatabaseSource {
             if std::mem::take(failing) {
                 tracing::info!(event = "source-up", source = DATABASE_SOURCE, "the database answers again");
             }
-            self.follow_until_poll(&mut listener, publisher).await?;
+            self.follow_until_poll(&mut listener, publisher, took).await?;
         }
     }
 
@@ -84,6 +94,7 @@ impl DatabaseSource {
         &mut self,
         listener: &mut PgListener,
         publisher: &Publisher,
+        took: &(impl Fn(ChangeTook) + Sync),
     ) -> Result<(), DatabaseError> {
         let until = Instant::now() + self.query.poll;
         loop {
@@ -109,6 +120,7 @@ impl DatabaseSource {
                     continue;
                 }
             };
+            let arrived = Instant::now();
             let mut ids = BTreeSet::new();
             let mut next = Some(first);
             while let Some(notification) = next {
@@ -126,7 +138,9 @@ impl DatabaseSource {
                 }
                 events.push(self.look_at(&id).await?);
             }
+            let read = Instant::now();
             publisher.publish(events).await;
+            took(ChangeTook { whole: arrived.elapsed(), publishing: read.elapsed() });
         }
     }
 }

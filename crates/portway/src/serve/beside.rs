@@ -20,8 +20,8 @@ use portway_core::access::Front;
 use portway_core::host::Names;
 use portway_core::snapshot::Event;
 use portway_sources::{
-    DATABASE_SOURCE, Database, DatabaseSource, Demand, FILE_SOURCE, Freshness, Publisher, STORE_SOURCE, SessionSource,
-    Store, StoreError, Used,
+    ChangeTook, DATABASE_SOURCE, Database, DatabaseSource, Demand, FILE_SOURCE, Freshness, Publisher, STORE_SOURCE,
+    SessionSource, Store, StoreError, Used,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -221,7 +221,7 @@ impl Beside {
             tokio::spawn(external.follow(store.clone(), publisher.clone(), self.check, freshness));
         }
         if let Some(source) = self.source.take() {
-            tokio::spawn(source.follow(publisher.clone()));
+            tokio::spawn(source.follow(publisher.clone(), measure_changes()));
         }
         if !self.freshness.is_empty() {
             // Without logins or shares nobody can be told from anybody, whatever workspace it is.
@@ -229,6 +229,16 @@ impl Beside {
                 if everything { &[DATABASE_SOURCE, STORE_SOURCE, FILE_SOURCE] } else { &[DATABASE_SOURCE] };
             tokio::spawn(watch_age(self.freshness, self.stale, sources, publisher.clone(), ready.clone()));
         }
+    }
+}
+
+/// Where the times of changes that were notified go.
+fn measure_changes() -> impl Fn(ChangeTook) + Send + Sync + 'static {
+    let whole = metrics::histogram!("portway_change_seconds", "source" => DATABASE_SOURCE);
+    let publishing = metrics::histogram!("portway_change_publish_seconds", "source" => DATABASE_SOURCE);
+    move |took| {
+        whole.record(took.whole);
+        publishing.record(took.publishing);
     }
 }
 

@@ -3,14 +3,19 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::time::sleep;
 
 use crate::output::Failure;
+
+/// How often measured times are summed up. Until then each is kept, whether somebody reads the metrics or not.
+const SUM_UP: Duration = Duration::from_secs(5);
 
 /// Whether new visits should come here.
 #[derive(Clone, Debug)]
@@ -58,6 +63,16 @@ pub(super) fn recorder() -> Result<PrometheusHandle, Failure> {
         "Since the control plane's database last answered."
     );
     metrics::describe_gauge!("portway_requests_open", "Requests and tunnels under way.");
+    metrics::describe_histogram!(
+        "portway_change_seconds",
+        metrics::Unit::Seconds,
+        "From a notification to the snapshot with its change."
+    );
+    metrics::describe_histogram!(
+        "portway_change_publish_seconds",
+        metrics::Unit::Seconds,
+        "The part of it after the rows were read."
+    );
     Ok(handle)
 }
 
@@ -65,6 +80,13 @@ pub(super) fn recorder() -> Result<PrometheusHandle, Failure> {
 pub(super) fn serve(listener: TcpListener, ready: Readiness, metrics: PrometheusHandle) -> Result<(), Failure> {
     let listener = tokio::net::TcpListener::from_std(listener)
         .map_err(|error| Failure::failed(format!("cannot use the operations listener: {error}")))?;
+    let summed = metrics.clone();
+    tokio::spawn(async move {
+        loop {
+            sleep(SUM_UP).await;
+            summed.run_upkeep();
+        }
+    });
     let app = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))

@@ -86,6 +86,11 @@ async fn changes_are_seen_whether_they_are_notified_or_not() {
     eventually_async("the workspace to be gone", async || alice.open(&url).await.answer.status() == 404).await;
     hub.postgres.sql(&format!("UPDATE workspaces SET deleted_at = NULL WHERE id = '{HERS}'"));
     eventually_async("the workspace to be back", async || alice.open(&url).await.answer.status() == 200).await;
+    // How long they took is told; publishing is a part of it.
+    let told = async |name: &str| hub.metric(&format!("portway_{name}{{source=\"postgres\"}}")).await;
+    eventually_async("a change to be measured", async || told("change_seconds_count").await >= Some(1.0)).await;
+    let (publishing, whole) = (told("change_publish_seconds_sum").await, told("change_seconds_sum").await);
+    assert!(publishing > Some(0.0) && publishing <= whole, "{publishing:?} of {whole:?}");
     // No trigger tells of a new owner, nor of a row that is gone.
     hub.postgres.sql(&format!("UPDATE workspaces SET owner_user_id = '{BOB}' WHERE id = '{HERS}'"));
     eventually_async("the new owner to be known", async || alice.open(&url).await.answer.status() == 404).await;

@@ -90,6 +90,13 @@ impl Hub {
         panic!("no whole answer, twice: {request}");
     }
 
+    /// A number of the operations listener's metrics, by its name with labels.
+    pub(crate) async fn metric(&self, name: &str) -> Option<f64> {
+        let request = "GET /metrics HTTP/1.1\r\nHost: ops\r\nConnection: close\r\n\r\n";
+        let metrics = Client::connect(self.gateway.ops()).await.round_trip("GET", request).await.text();
+        metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+    }
+
     pub(crate) fn phase(&self, workspace: &str, phase: &str) {
         self.postgres.sql(&format!("UPDATE workspaces SET phase = '{phase}', desired_state = '{phase}', phase_changed_at = now() WHERE id = '{workspace}'"));
     }
