@@ -51,6 +51,7 @@ pub(crate) struct App {
     /// Logins that took these siblings along.
     pub(crate) chains: Limiter<(SecretHash, Vec<String>)>,
     pub(crate) denials: Limiter<UserId>,
+    strange_cookies: Limiter<()>,
 }
 
 /// Whose failures are counted.
@@ -118,12 +119,25 @@ impl App {
             frames: Limiter::per_minute(FRAMES),
             chains: Limiter::per_minute(CHAINS),
             denials: Limiter::per_minute(DENIALS),
+            strange_cookies: Limiter::per_minute(1),
         }
     }
 
     /// Whether people can stop their workspaces here.
     pub(crate) fn can_stop(&self) -> bool {
         self.waker.as_ref().is_some_and(Waker::can_stop)
+    }
+
+    /// Tells of a session cookie whose value is not of the shape that was said: now and then, since a browser with one is
+    /// sent round for ever.
+    pub(crate) fn tell_strange_cookie(&self, length: usize) {
+        if self.strange_cookies.admit(&(), Instant::now()) {
+            tracing::warn!(
+                event = "cookie",
+                length,
+                "a session cookie has another shape than `sessions.cookie_length` says, and counts as ended"
+            );
+        }
     }
 
     /// The world now.

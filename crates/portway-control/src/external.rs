@@ -50,7 +50,11 @@ impl External {
         let value = match cookie::find(fields, &self.cookie.name) {
             Found::One(value) if self.is_shaped(value) => String::from_utf8_lossy(value).into_owned(),
             Found::None => return Ok(Known::Nobody),
-            Found::One(_) | Found::Many => return Ok(Known::Ended),
+            Found::One(value) => {
+                app.tell_strange_cookie(value.len());
+                return Ok(Known::Ended);
+            }
+            Found::Many => return Ok(Known::Ended),
         };
         let Some(session) = self.sessions.look_up(&value).await.map_err(away)? else { return Ok(Known::Ended) };
         let hash = name_of(&value);

@@ -10,12 +10,11 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
-use portway_sources::{ControlSession, Held};
+use portway_sources::{ApiError, ApiServer, Call, ControlSession, Held};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::app::now;
-use crate::client::{ApiError, ApiServer, Call};
 use crate::sessions::Pointers;
 
 #[cfg(test)]

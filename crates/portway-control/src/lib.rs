@@ -10,7 +10,6 @@ mod ask;
 mod authorize;
 mod callback;
 mod chain;
-pub mod client;
 mod embed;
 pub mod external;
 mod guard;

@@ -5,9 +5,7 @@
 
 use http::StatusCode;
 use portway_core::workspace::Workspace;
-use portway_sources::StateStatement;
-
-use crate::client::{ApiServer, Call};
+use portway_sources::{ApiServer, Call, StateStatement};
 
 /// How it is asked.
 #[derive(Clone, Debug)]
@@ -110,6 +108,7 @@ impl ApiLifecycle {
             path: &self.path.replace("{workspace}", ws_id),
             cookie: &format!("{}={session}", self.cookie),
             body,
+            bearer: None,
             trace: self.trace_field.as_deref().zip(who.trace),
         };
         let status = match self.server.send(call).await {

@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 use http::StatusCode;
 use portway_core::Timestamp;
 use portway_core::workspace::{Group, UserId};
-use portway_sources::{ControlSession, DatabaseError, Held, SessionSource, user_id};
+use portway_sources::{ApiError, ApiServer, Call, ControlSession, DatabaseError, Held, SessionSource, user_id};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::app::now;
-use crate::client::{ApiError, ApiServer, Call};
 use crate::jwt::{JwtSessions, KeysError};
 
 /// Questions asked of the API at once.

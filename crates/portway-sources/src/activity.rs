@@ -1,5 +1,5 @@
-//! Which workspaces are used, told to the control plane in batches: to a Redis sorted set, or by a statement of its
-//! database's (R68).
+//! Which workspaces are used, told to the control plane in batches: to a Redis sorted set, by a statement of its database's,
+//! or to a path of its API server (R68).
 //!
 //! It merges what all cores saw by core's rule, and keeps what could not be told until it can. Whoever is away delays and
 //! fails nothing but the report.
@@ -17,6 +17,7 @@ use sqlx::AssertSqlSafe;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use crate::client::{ApiError, ApiServer, Call};
 use crate::database::{Database, DatabaseError};
 use crate::freshness::now;
 
@@ -27,6 +28,8 @@ const WORKSPACES_MAX: usize = 100_000;
 /// How long a Redis that failed is left alone; it doubles up to the most.
 const BACK_OFF: Duration = Duration::from_millis(250);
 const BACK_OFF_MAX: Duration = Duration::from_secs(10);
+/// The most workspaces in one request.
+const HOOK_AT_ONCE: usize = 1000;
 /// How often it is looked whether something is due.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -48,6 +51,7 @@ pub struct ActivitySettings {
 pub enum ActivityPlace {
     Redis(RedisSet),
     Query(ActivityQuery),
+    Webhook(Webhook),
 }
 
 impl ActivityPlace {
@@ -56,6 +60,7 @@ impl ActivityPlace {
         match self {
             Self::Redis(set) => set.server(),
             Self::Query(query) => Database::server(&query.url),
+            Self::Webhook(hook) => Some((hook.server.host.clone(), hook.server.port)),
         }
     }
 }
@@ -94,6 +99,21 @@ impl ActivityQuery {
     /// What does not fit.
     pub async fn check(&self) -> Result<(), DatabaseError> {
         Database::new(&self.url, 1)?.columns(&self.sql).await.map(drop)
+    }
+}
+
+/// A path of the API server that takes `{"workspaces": [{"id": …, "used_at": Unix seconds}]}` by POST.
+#[derive(Clone)]
+pub struct Webhook {
+    pub server: ApiServer,
+    pub path: String,
+    /// Sent as `Authorization: Bearer`, so that nobody else can report.
+    pub token: Option<String>,
+}
+
+impl std::fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Webhook").field("server", &self.server).field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -158,6 +178,7 @@ struct Entry {
 pub async fn collect(settings: ActivitySettings, mut used: mpsc::Receiver<Used>, count: impl Fn(&'static str)) {
     let to = match &settings.place {
         ActivityPlace::Redis(set) => Receiver::Redis(Box::new(set.clone()), None),
+        ActivityPlace::Webhook(hook) => Receiver::Webhook(hook.clone()),
         ActivityPlace::Query(query) => match Database::new(&query.url, 1) {
             Ok(database) => Receiver::Database(database, query.sql.clone()),
             // The settings checked it.
@@ -192,6 +213,7 @@ struct Collector {
 enum Receiver {
     Redis(Box<RedisSet>, Option<MultiplexedConnection>),
     Database(Database, String),
+    Webhook(Webhook),
 }
 
 impl Collector {
@@ -254,6 +276,7 @@ impl Receiver {
     async fn send(&mut self, due: &[(Arc<str>, Timestamp)]) -> Result<(), String> {
         match self {
             Self::Redis(set, connection) => set.send(connection, due).await,
+            Self::Webhook(hook) => hook.send(due).await,
             Self::Database(database, sql) => {
                 let ids: Vec<&str> = due.iter().map(|(id, _)| &**id).collect();
                 let seconds: Vec<i64> = due.iter().map(|(_, at)| i64::try_from(*at).unwrap_or(i64::MAX)).collect();
@@ -262,6 +285,23 @@ impl Receiver {
                 crate::database::in_time(asked).await.map(drop).map_err(|error| error.to_string())
             }
         }
+    }
+}
+
+impl Webhook {
+    /// A part that was taken before another failed is told once more, with the same time.
+    async fn send(&self, due: &[(Arc<str>, Timestamp)]) -> Result<(), String> {
+        for some in due.chunks(HOOK_AT_ONCE) {
+            let told: Vec<_> = some.iter().map(|(id, at)| serde_json::json!({ "id": &**id, "used_at": at })).collect();
+            let body = serde_json::json!({ "workspaces": told }).to_string();
+            let token = self.token.as_deref();
+            let call = Call { method: "POST", path: &self.path, body: &body, bearer: token, ..Call::default() };
+            let (status, _) = self.server.send(call).await.map_err(|error| error.to_string())?;
+            if !status.is_success() {
+                return Err(ApiError::Unexpected(status).to_string());
+            }
+        }
+        Ok(())
     }
 }
 

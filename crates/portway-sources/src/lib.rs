@@ -8,6 +8,7 @@
 //! directory up with the first two).
 
 pub mod activity;
+pub mod client;
 pub mod database;
 pub mod file;
 pub mod freshness;
@@ -15,7 +16,8 @@ pub mod publisher;
 pub mod store;
 pub mod watch;
 
-pub use activity::{ActivityPlace, ActivityQuery, ActivitySettings, RedisServer, RedisSet, Used};
+pub use activity::{ActivityPlace, ActivityQuery, ActivitySettings, RedisServer, RedisSet, Used, Webhook};
+pub use client::{ApiError, ApiServer, Call};
 pub use database::demand::Demand;
 pub use database::follow::ChangeTook;
 pub use database::sessions::{ControlSession, Held, SessionSource};

@@ -3,10 +3,11 @@
 //! It says precisely what is missing, and decides nothing.
 
 use portway_core::host::Names;
+use sqlx::AssertSqlSafe;
 
 use super::sessions::SessionSource;
 use super::workspaces::{DatabaseSource, WorkspaceQuery};
-use super::{Database, DatabaseError};
+use super::{Database, DatabaseError, bare, in_time, missing};
 
 /// The role that connects, and whether it is a superuser.
 ///
@@ -14,7 +15,7 @@ use super::{Database, DatabaseError};
 /// [`DatabaseError::Sql`].
 pub async fn role(database: &Database) -> Result<(String, bool), DatabaseError> {
     let sql = "SELECT current_user::text, rolsuper FROM pg_roles WHERE rolname = current_user";
-    super::in_time(sqlx::query_as(sql).fetch_one(database.pool())).await
+    in_time(sqlx::query_as(sql).fetch_one(database.pool())).await
 }
 
 /// Compares the workspaces query with the database: reads it once, as the gateway would.
@@ -37,6 +38,37 @@ pub async fn sessions(database: &Database, sql: &str) -> Result<(), DatabaseErro
     Ok(())
 }
 
+/// Compares the shape that the session cookie is said to have with sessions that there are, of which the statement gives
+/// `length` and whether they are `plain`: letters and digits alone. Gives how many were compared.
+///
+/// # Errors
+/// How they differ, in one sentence.
+pub async fn cookie(database: &Database, sample: &str, length: usize) -> Result<i64, DatabaseError> {
+    let given = database.columns(sample).await?;
+    missing("the sample of cookies", &given, &["length", "plain"])?;
+    let length = i64::try_from(length).unwrap_or(i64::MAX);
+    let sql = format!(
+        "SELECT count(*), count(*) FILTER (WHERE length <> $1), (min(length) FILTER (WHERE length <> $1))::bigint,
+         count(*) FILTER (WHERE NOT plain) FROM ({}) AS q",
+        bare(sample)
+    );
+    let asked = sqlx::query_as(AssertSqlSafe(sql)).bind(length);
+    let (all, others, other, strange): (i64, i64, Option<i64>, i64) = in_time(asked.fetch_one(database.pool())).await?;
+    if let (1.., Some(other)) = (others, other) {
+        return Err(DatabaseError::Contract(format!(
+            "{others} of {all} sessions in the database have another length, such as {other}: whoever has one could not \
+             log in here, and it would be sent to workspaces"
+        )));
+    }
+    if strange > 0 {
+        return Err(DatabaseError::Contract(format!(
+            "{strange} of {all} sessions in the database are not of letters and digits alone: whoever has one could not \
+             log in here, and it would be sent to workspaces"
+        )));
+    }
+    Ok(all)
+}
+
 /// The channels on which nothing notifies: no function of the database names them. A trigger may still be somewhere else,
 /// so this is a warning.
 ///
@@ -45,5 +77,5 @@ pub async fn sessions(database: &Database, sql: &str) -> Result<(), DatabaseErro
 pub async fn silent_channels(database: &Database, channels: &[String]) -> Result<Vec<String>, DatabaseError> {
     let sql = "SELECT channel FROM unnest($1::text[]) AS channel
                WHERE NOT EXISTS (SELECT 1 FROM pg_proc WHERE strpos(prosrc, channel) > 0)";
-    super::in_time(sqlx::query_scalar(sql).bind(channels).fetch_all(database.pool())).await
+    in_time(sqlx::query_scalar(sql).bind(channels).fetch_all(database.pool())).await
 }

@@ -189,7 +189,9 @@ async fn check_control_plane(
             Err(error) => complain("workspaces.channels", error),
         }
     }
-    if let Some(Way::Query { url, sql }) = plane.sessions.as_ref().map(|sessions| &sessions.way) {
+    if let Some(sessions) = &plane.sessions
+        && let Way::Query { url, sql, .. } = &sessions.way
+    {
         let checked = match Database::new(url, postgres.connections) {
             Ok(database) => database_check::sessions(&database, sql).await,
             Err(error) => Err(error),
@@ -197,6 +199,12 @@ async fn check_control_plane(
         match checked {
             Ok(()) => found.push_str(", sessions can be looked up"),
             Err(error) => complain("sessions.query", error),
+        }
+        match sessions.check_cookie().await {
+            Ok(None) => {}
+            Ok(Some(0)) => warnings.push("there is no session yet to compare the cookie's length with".to_owned()),
+            Ok(Some(count)) => found.push_str(&format!(", the cookie is like {count} of them")),
+            Err((key, error)) => complain(key, error),
         }
     }
     if let Some(wake) = &plane.wake

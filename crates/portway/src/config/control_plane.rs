@@ -10,7 +10,8 @@ use portway_core::cookie::{ControlCookie, CookieShape};
 use portway_core::host::canonical_port;
 use portway_core::workspace::Address;
 use portway_sources::{
-    ActivityPlace, ActivityQuery, ActivitySettings, AddressTemplate, RedisServer, RedisSet, WorkspaceQuery,
+    ActivityPlace, ActivityQuery, ActivitySettings, AddressTemplate, ApiServer, Database, DatabaseError, RedisServer,
+    RedisSet, Webhook, WorkspaceQuery, database_check,
 };
 
 use super::file::{self, Raw};
@@ -64,10 +65,31 @@ pub(crate) struct Sessions {
     pub(crate) key_file: Option<PathBuf>,
 }
 
+impl Sessions {
+    /// Compares the cookie's shape with the database; how many sessions were compared, if any could be.
+    ///
+    /// # Errors
+    /// The key and what is wrong.
+    pub(crate) async fn check_cookie(&self) -> Result<Option<i64>, (&'static str, DatabaseError)> {
+        let Way::Query { url, cookie_sample: Some(sample), .. } = &self.way else { return Ok(None) };
+        let CookieShape::Text(length) = self.cookie.shape else { return Ok(None) };
+        let compared = match Database::new(url, 1) {
+            Ok(database) => database_check::cookie(&database, sample, length).await,
+            Err(error) => Err(error),
+        };
+        match compared {
+            Ok(count) => Ok(Some(count)),
+            // Of the statement itself; the other is of what it gave.
+            Err(error @ DatabaseError::Sql(_)) => Err(("sessions.cookie_sample", error)),
+            Err(error) => Err(("sessions.cookie_length", error)),
+        }
+    }
+}
+
 /// How sessions are looked up.
 #[derive(Clone)]
 pub(crate) enum Way {
-    Query { url: String, sql: String },
+    Query { url: String, sql: String, cookie_sample: Option<String> },
     Api { path: String, answer: Pointers },
     Jwt { keys: Keys, claims: Pointers, issuer: Option<String>, audience: Option<String> },
 }
@@ -123,10 +145,11 @@ pub(super) fn read_all(r: &mut Reader, folder: &Path) -> Option<ControlPlane> {
     let upstream = r.read(&keys::CONTROL_UPSTREAM, upstream);
     let sessions = sessions(r, postgres.as_ref(), upstream.is_some(), folder)?;
     let wake = wake(r, postgres.as_ref(), upstream.is_some())?;
-    let activity = activity(r, postgres.as_ref())?;
+    let upstream = upstream.map(|it| it.value);
+    let activity = activity(r, postgres.as_ref(), upstream.as_ref())?;
     let stale = r.read(&keys::POSTGRES_STALE, read::duration(Duration::from_secs(2), Duration::from_secs(3600)))?;
     check_pace(r, sessions.as_ref(), &stale.value);
-    let (upstream, stale) = (upstream.map(|it| it.value), stale.value);
+    let stale = stale.value;
     Some(ControlPlane { postgres, workspaces, held, sessions, upstream, wake, activity, stale })
 }
 
@@ -223,7 +246,15 @@ fn way(r: &mut Reader, postgres: Option<&Postgres>, has_upstream: bool, folder: 
     let user = r.read(&keys::SESSIONS_API_USER, read::parsed(pointer))?.value;
     let name = r.read(&keys::SESSIONS_API_NAME, read::parsed(pointer)).map(|name| name.value);
     let groups = r.read(&keys::SESSIONS_API_GROUPS, read::parsed(pointer)).map(|groups| groups.value);
-    if let Some(jwt) = jwt(r, has_upstream, folder)? {
+    let sample = r.read(&keys::SESSIONS_COOKIE_SAMPLE, read::parsed(words));
+    let jwt = jwt(r, has_upstream, folder)?;
+    if let Some(sample) = sample.as_ref().filter(|_| r.is_given(&keys::SESSIONS_COOKIE_SAMPLE))
+        && (jwt.is_some() || api.is_some() || query.is_none())
+    {
+        let complaint = Complaint::new("has no meaning without `sessions.query`").hint("remove it");
+        r.complain(complaint, &sample.place, &keys::SESSIONS_COOKIE_SAMPLE);
+    }
+    if let Some(jwt) = jwt {
         return Some(Some(jwt));
     }
     if let Some(api) = api {
@@ -233,6 +264,7 @@ fn way(r: &mut Reader, postgres: Option<&Postgres>, has_upstream: bool, folder: 
         return Some(Some((Way::Api { path: api.value, answer: Pointers { user, name, groups } }, api.place)));
     }
     let Some(query) = query else { return Some(None) };
+    let cookie_sample = sample.map(|sample| sample.value);
     let url = match (url, postgres) {
         (Some(url), _) => url.value,
         (None, Some(postgres)) => postgres.url.clone(),
@@ -241,7 +273,7 @@ fn way(r: &mut Reader, postgres: Option<&Postgres>, has_upstream: bool, folder: 
             String::new()
         }
     };
-    Some(Some((Way::Query { url, sql: query.value }, query.place)))
+    Some(Some((Way::Query { url, sql: query.value, cookie_sample }, query.place)))
 }
 
 fn jwt(r: &mut Reader, has_upstream: bool, folder: &Path) -> Option<Option<(Way, Place)>> {
@@ -270,7 +302,11 @@ fn jwt(r: &mut Reader, has_upstream: bool, folder: &Path) -> Option<Option<(Way,
     Some(Some((Way::Jwt { keys, claims: Pointers { user, name, groups }, issuer, audience }, place)))
 }
 
-fn activity(r: &mut Reader, postgres: Option<&Postgres>) -> Option<Option<ActivitySettings>> {
+fn activity(
+    r: &mut Reader,
+    postgres: Option<&Postgres>,
+    upstream: Option<&Upstream>,
+) -> Option<Option<ActivitySettings>> {
     let server = r.read(&keys::REDIS_URL, read::parsed(str::parse::<RedisServer>));
     let key = r.read(&keys::ACTIVITY_REDIS_KEY, read::parsed(words));
     let flush = r.read(&keys::ACTIVITY_FLUSH, read::duration(Duration::from_millis(100), Duration::from_secs(600)))?;
@@ -279,12 +315,40 @@ fn activity(r: &mut Reader, postgres: Option<&Postgres>) -> Option<Option<Activi
     if let (Some(server), None) = (&server, &key) {
         r.missing(&server.place, &keys::ACTIVITY_REDIS_KEY);
     }
-    let place = match (activity_query(r, postgres)?, server, key) {
-        (Some(query), _, _) => ActivityPlace::Query(query),
-        (None, Some(server), Some(key)) => ActivityPlace::Redis(RedisSet::new(server.value, key.value)),
-        (None, _, _) => return Some(None),
+    let (query, hook) = (activity_query(r, postgres)?, webhook(r, upstream)?);
+    let place = match (query, hook, server, key) {
+        (Some(_), Some((_, place)), _, _) => {
+            let complaint = Complaint::new("and `activity.query` are both given").hint("remove one of them");
+            r.complain(complaint, &place, &keys::ACTIVITY_WEBHOOK);
+            return None;
+        }
+        (Some(query), None, _, _) => ActivityPlace::Query(query),
+        (None, Some((hook, _)), _, _) => ActivityPlace::Webhook(hook),
+        (None, None, Some(server), Some(key)) => ActivityPlace::Redis(RedisSet::new(server.value, key.value)),
+        (None, None, _, _) => return Some(None),
     };
     Some(Some(ActivitySettings { place, flush: flush.value, background: background.value.as_secs() }))
+}
+
+/// The path that is told of use, and where it was given.
+fn webhook(r: &mut Reader, upstream: Option<&Upstream>) -> Option<Option<(Webhook, Place)>> {
+    let path = r.read(&keys::ACTIVITY_WEBHOOK, read::parsed(api_path));
+    let token = r.read(&keys::ACTIVITY_WEBHOOK_TOKEN, read::parsed(secret));
+    let Some(path) = path else { return Some(None) };
+    let Some(Upstream { host, port, .. }) = upstream else {
+        without_upstream(r, &path.place, &keys::ACTIVITY_WEBHOOK);
+        return None;
+    };
+    let server = ApiServer { host: host.clone(), port: *port };
+    Some(Some((Webhook { server, path: path.value, token: token.map(|token| token.value) }, path.place)))
+}
+
+/// What an HTTP field can carry. It is never repeated.
+fn secret(text: &str) -> Result<String, String> {
+    if !text.is_empty() && text.bytes().all(|b| matches!(b, 0x21..=0x7e)) {
+        return Ok(text.to_owned());
+    }
+    Err("is not a secret of visible ASCII characters without spaces".to_owned())
 }
 
 /// The statement that is told of use; stronger than a preset's set in Redis.
@@ -320,7 +384,7 @@ pub(super) fn needs_postgres(r: &mut Reader, place: &Place, key: &Key) {
 pub(super) fn database_url(raw: &Raw) -> Result<String, Complaint> {
     let text = read::text(raw)?;
     // Never the text itself: it may hold a password.
-    match portway_sources::Database::check_url(&text) {
+    match Database::check_url(&text) {
         Ok(()) => Ok(text),
         Err(error) => Err(Complaint::new(error.to_string())),
     }

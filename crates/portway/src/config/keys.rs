@@ -267,6 +267,10 @@ cannot be taken back: it ends at its `exp`, or when its key leaves the set, so k
     SESSIONS_COOKIE_LENGTH = "sessions.cookie_length", Integer, none("26"),
 "The length of its value, all letters and digits. A workspace never gets a cookie of this name and shape.";
 
+    SESSIONS_COOKIE_SAMPLE = "sessions.cookie_sample", Text, none("\"SELECT length(id) AS length, id ~ '^[0-9A-Za-z]+$' AS plain FROM sessions LIMIT 100\""),
+"A statement that tells what some values of it look like, and not what they are: `length`, and whether they are `plain`, of
+letters and digits alone. `portway check` and the start compare that with the length above.";
+
     SESSIONS_LOGIN_PAGE = "sessions.login_page", Text, "\"/login\"",
 "Where people log in: a path of the control host, or a URL.";
 
@@ -318,6 +322,14 @@ for one gateway.";
 
     ACTIVITY_URL = "activity.url", Text, none("\"postgres://portway_activity@postgres:5432/codehub\""),
 "The database for that statement, where it has a role of its own. Default: the one under [postgres].";
+
+    ACTIVITY_WEBHOOK = "activity.webhook", Text, none("\"/internal/activity\""),
+"Instead of either: a path of `control_upstream` that is told by POST, with the body
+{\"workspaces\": [{\"id\": \"…\", \"used_at\": 1700000000}]}. Any 2xx takes it; anything else is told again.";
+
+    ACTIVITY_WEBHOOK_TOKEN = "activity.webhook_token", Text, none("\"a-long-random-secret\""),
+"A secret that goes with it as `Authorization: Bearer`, so that no workspace can report in its place. The environment is
+the better place for it.";
 
     ACTIVITY_FLUSH = "activity.flush", Duration, "\"30s\"",
 "How long uses of a workspace are collected before they are reported; the first one is reported at once.";

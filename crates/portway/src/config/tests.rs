@@ -648,9 +648,16 @@ fn what_a_control_plane_needs_is_told() {
         ("[postgres]\nschema = \"portway\"", "postgres.schema: needs a database"),
         ("[sessions]\njwks = \"/keys\"\ncookie = \"s\"", "sessions.jwks: has no meaning without `control_upstream`"),
         ("[sessions]\njwks_file = \"keys.json\"", "sessions.cookie: is missing"),
+        ("[sessions]\ncookie_sample = \"SELECT 1\"", "sessions.cookie_sample: has no meaning without `sessions.query`"),
         (
             "control_upstream = \"http://api\"\n[sessions]\njwks_file = \"a\"\njwks = \"/b\"",
             "portway.toml:3 sessions.jwks_file: and `sessions.jwks` are both given",
+        ),
+        ("[activity]\nwebhook = \"/used\"", "activity.webhook: has no meaning without `control_upstream`"),
+        ("[activity]\nwebhook_token = \"hunter2 \"", "activity.webhook_token: is not a secret of visible ASCII"),
+        (
+            "control_upstream = \"http://api\"\n[postgres]\nurl = \"postgres://a@b/c\"\n[activity]\nwebhook = \"/used\"\nquery = \"SELECT $1, $2\"",
+            "portway.toml:5 activity.webhook: and `activity.query` are both given",
         ),
         ("[wake]\npath = \"/x/{workspace}\"", "wake.path: has no meaning without `control_upstream`"),
         ("[wake]\nquery = \"SELECT $1\"", "wake.query: needs a database"),

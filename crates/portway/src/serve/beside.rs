@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portway_control::Plane;
-use portway_control::client::ApiServer;
 use portway_control::external::External;
 use portway_control::jwt::{JwtSessions, KeySource};
 use portway_control::lifecycle::{ApiLifecycle, Lifecycle};
@@ -20,8 +19,8 @@ use portway_core::access::Front;
 use portway_core::host::Names;
 use portway_core::snapshot::Event;
 use portway_sources::{
-    ChangeTook, DATABASE_SOURCE, Database, DatabaseSource, Demand, FILE_SOURCE, Freshness, Publisher, STORE_SOURCE,
-    SessionSource, Store, StoreError, Used,
+    ApiServer, ChangeTook, DATABASE_SOURCE, Database, DatabaseSource, Demand, FILE_SOURCE, Freshness, Publisher,
+    STORE_SOURCE, SessionSource, Store, StoreError, Used,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -44,7 +43,7 @@ const KEY: &str = "seal.key";
 fn look_ups(settings: &Settings, sessions: &Logins, connections: u32) -> Result<(Sessions, &'static str), Failure> {
     let told = |key: &str, error: String| Failure::failed(format!("{key}: {error}"));
     match &sessions.way {
-        Way::Query { url, sql } => {
+        Way::Query { url, sql, .. } => {
             let key = "sessions.query";
             let source =
                 SessionSource::new(database(url, connections)?, sql).map_err(|error| told(key, error.to_string()))?;
@@ -163,6 +162,13 @@ impl Beside {
                     tracing::error!(event = "sessions-down", %error, "nobody can log in until they can be read");
                 }
                 Err(error) => return Err(Failure::failed(format!("{setting}: {error}")).hint(MISMATCH)),
+            }
+            match sessions.check_cookie().await {
+                Ok(_) => {}
+                Err((key, error)) if error.is_passing() || lenient => {
+                    tracing::error!(event = "cookie", "{key}: {error}");
+                }
+                Err((key, error)) => return Err(Failure::failed(format!("{key}: {error}")).hint(MISMATCH)),
             }
             let page = &sessions.login_page;
             let page = if page.starts_with('/') { format!("{}{page}", names.control.origin()) } else { page.clone() };

@@ -1,5 +1,7 @@
 //! Which workspaces are used, as a real Redis is told: by what people do, and for a while by what goes on without them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
@@ -161,6 +163,53 @@ async fn a_redis_that_is_away_fails_no_request_and_is_told_afterwards() {
     redis.start_again();
     told(&redis, killed).await;
     stage.gateway.stop();
+}
+
+// The server answers while this thread waits for the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_is_told_with_a_secret_until_it_takes_it() {
+    const SECRET: &str = "s3cret-of-the-webhook";
+    let (echo, taken) = (Echo::start().await, Arc::new(AtomicBool::new(false)));
+    let told: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (takes, heard) = (taken.clone(), told.clone());
+    let api = Server::start(None, move |mut stream: Box<dyn Stream>| {
+        let (takes, heard) = (takes.clone(), heard.clone());
+        async move {
+            let mut buffer = BytesMut::new();
+            let Some(request) = message::read_head(&mut stream, &mut buffer).await? else { return Ok(()) };
+            let mut body = message::BodyReader::new(request.request_length());
+            let mut said = format!("{} {}\n", request.start_line(), request.field("authorization").unwrap_or_default());
+            while let Some(piece) = body.next(&mut stream, &mut buffer).await? {
+                said.push_str(&String::from_utf8_lossy(&piece));
+            }
+            heard.lock().expect("what was told").push(said);
+            let status = if takes.load(Ordering::Relaxed) { "204 No Content" } else { "503 Service Unavailable" };
+            stream.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes()).await?;
+            stream.flush().await
+        }
+    })
+    .await;
+    let settings = [
+        ("PORTWAY_ACTIVITY_WEBHOOK", "/internal/activity"),
+        ("PORTWAY_ACTIVITY_WEBHOOK_TOKEN", SECRET),
+        ("PORTWAY_ACTIVITY_FLUSH", "100ms"),
+    ];
+    let hub = Hub::with(people(), api.port(), &settings);
+    let mut alice = hub.alice();
+    let before = now();
+    assert_eq!(alice.open(&hub.url(echo.port(), HERS, "/")).await.answer.status(), 200);
+    hub.gateway.wait_for_log("the refusal", |line| line["event"] == "activity-down");
+    taken.store(true, Ordering::Relaxed);
+    hub.gateway.wait_for_log("the report", |line| line["event"] == "activity-up");
+    let told = told.lock().expect("what was told").clone();
+    let last = told.last().expect("a report");
+    let (head, body) = last.split_once('\n').expect("a body");
+    assert_eq!(head, format!("POST /internal/activity HTTP/1.1 Bearer {SECRET}"));
+    let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!(body["workspaces"][0]["id"], HERS);
+    assert!(body["workspaces"][0]["used_at"].as_u64() >= Some(before), "{body}");
+    assert!(!format!("{:?}", hub.gateway.log()).contains(SECRET));
+    hub.gateway.stop();
 }
 
 /// Gives workspaces the time of their last use, and never an older one.

@@ -250,7 +250,11 @@ fn check_compares_the_configuration_with_the_database() {
     let good = gateway.try_run(&["check"]);
     let said = String::from_utf8_lossy(&good.stdout).into_owned();
     assert!(good.status.success(), "{}", String::from_utf8_lossy(&good.stderr));
-    assert!(said.contains("role portway, 2 workspaces, sessions can be looked up"), "{said}");
+    assert!(
+        said.contains("role portway, 2 workspaces, sessions can be looked up, the cookie is like 1 of them"),
+        "{said}"
+    );
+    let lengthen = format!("UPDATE sessions SET id = '{SESSION}00'");
     for (change, wanted, back) in [
         (
             "REVOKE SELECT (phase) ON workspaces FROM portway",
@@ -262,6 +266,22 @@ fn check_compares_the_configuration_with_the_database() {
             "sessions.query: PostgreSQL says: permission denied",
             "GRANT SELECT (expires_at) ON sessions TO portway_sessions",
         ),
+        (
+            &lengthen,
+            "sessions.cookie_length: 1 of 1 sessions in the database have another length, such as 28",
+            &format!("UPDATE sessions SET id = '{SESSION}'"),
+        ),
+        (
+            "UPDATE sessions SET id = replace(id, '0', '-')",
+            "sessions.cookie_length: 1 of 1 sessions in the database are not of letters and digits alone",
+            &format!("UPDATE sessions SET id = '{SESSION}'"),
+        ),
+        (
+            "REVOKE SELECT (revoked_at) ON sessions FROM portway_sessions",
+            "sessions.cookie_sample: PostgreSQL says: permission denied",
+            "GRANT SELECT (revoked_at) ON sessions TO portway_sessions",
+        ),
+        ("DELETE FROM sessions", "there is no session yet to compare", ""),
         ("DROP TRIGGER workspaces_notify ON workspaces; DROP FUNCTION notify_workspace", "notifies on `ws_sse`", ""),
     ] {
         postgres.sql(change);
@@ -276,9 +296,18 @@ fn check_compares_the_configuration_with_the_database() {
 #[test]
 fn what_does_not_fit_the_database_is_told_precisely_before_anything_is_served() {
     let postgres = people();
-    for (change, wanted) in [
-        ("ALTER TABLE workspaces RENAME COLUMN owner_user_id TO owner_id", "owner_user_id"),
-        ("ALTER TABLE sessions RENAME TO logins", "sessions"),
+    for (change, wanted, back) in [
+        (
+            "ALTER TABLE workspaces RENAME COLUMN owner_user_id TO owner_id",
+            "owner_user_id",
+            "ALTER TABLE workspaces RENAME COLUMN owner_id TO owner_user_id",
+        ),
+        ("ALTER TABLE sessions RENAME TO logins", "sessions", "ALTER TABLE logins RENAME TO sessions"),
+        (
+            "UPDATE sessions SET id = id || '0'",
+            "sessions.cookie_length: 1 of 1 sessions in the database have another length",
+            "",
+        ),
     ] {
         postgres.sql(change);
         let config = format!(
@@ -288,9 +317,7 @@ fn what_does_not_fit_the_database_is_told_precisely_before_anything_is_served() 
         let (status, said) = hub(&config).start_refused();
         assert_eq!(status.code(), Some(1));
         assert!(said.contains(wanted) && said.contains("portway check"), "{said}");
-        if wanted == "owner_user_id" {
-            postgres.sql("ALTER TABLE workspaces RENAME COLUMN owner_id TO owner_user_id");
-        }
+        postgres.sql(back);
     }
 }
 

@@ -1,4 +1,5 @@
-//! Requests to the control plane's API server, with the session of the person on whose behalf they are made.
+//! Requests to the control plane's API server, with the session of the person on whose behalf they are made, or a secret of
+//! the gateway's own.
 //!
 //! A connection for each: there are few, and none may answer another's. It knows no path.
 
@@ -38,15 +39,17 @@ pub enum ApiError {
 
 /// One request to it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Call<'a> {
-    pub(crate) method: &'a str,
-    pub(crate) path: &'a str,
-    /// `name=value`.
-    pub(crate) cookie: &'a str,
+pub struct Call<'a> {
+    pub method: &'a str,
+    pub path: &'a str,
+    /// `name=value`, or nothing.
+    pub cookie: &'a str,
+    /// What `Authorization: Bearer` carries.
+    pub bearer: Option<&'a str>,
     /// JSON, or nothing.
-    pub(crate) body: &'a str,
+    pub body: &'a str,
     /// The field and the id of the visitor's request that it is made for.
-    pub(crate) trace: Option<(&'a str, &'a str)>,
+    pub trace: Option<(&'a str, &'a str)>,
 }
 
 impl ApiServer {
@@ -54,7 +57,7 @@ impl ApiServer {
     ///
     /// # Errors
     /// [`ApiError::Late`], [`ApiError::Away`].
-    pub(crate) async fn send(&self, call: Call<'_>) -> Result<(StatusCode, Bytes), ApiError> {
+    pub async fn send(&self, call: Call<'_>) -> Result<(StatusCode, Bytes), ApiError> {
         match timeout(PATIENCE, self.try_send(call)).await {
             Ok(answer) => answer.map_err(ApiError::Away),
             Err(_) => Err(ApiError::Late),
@@ -62,7 +65,7 @@ impl ApiServer {
     }
 
     async fn try_send(&self, call: Call<'_>) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
-        let Call { method, path, cookie, body, trace } = call;
+        let Call { method, path, cookie, bearer, body, trace } = call;
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
@@ -70,8 +73,13 @@ impl ApiServer {
             .method(method)
             .uri(path)
             .header(header::HOST, format!("{}:{}", self.host, self.port))
-            .header(header::ACCEPT, "application/json")
-            .header(header::COOKIE, cookie);
+            .header(header::ACCEPT, "application/json");
+        if !cookie.is_empty() {
+            request = request.header(header::COOKIE, cookie);
+        }
+        if let Some(secret) = bearer {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {secret}"));
+        }
         if let Some((name, id)) = trace {
             request = request.header(name, id);
         }
