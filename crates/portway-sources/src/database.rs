@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::SqliteError;
-use sqlx::{AssertSqlSafe, Column as _, Executor as _, SqlSafeStr as _, Statement as _};
+use sqlx::{AssertSqlSafe, Column as _, Connection as _, Executor as _, SqlSafeStr as _, Statement as _};
 
 pub mod check;
 pub mod demand;
@@ -23,6 +23,9 @@ pub mod workspaces;
 
 /// How long a statement may take, and how long one waits for a connection: longer is "the database is away".
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a connection is believed to work after it did.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 /// Columns that hold several names.
 const LISTS: [&str; 2] = ["groups", "users"];
@@ -107,6 +110,16 @@ impl Database {
             .max_connections(connections)
             .acquire_timeout(PATIENCE)
             .idle_timeout(Some(Duration::from_secs(300)))
+            .test_before_acquire(false)
+            .before_acquire(|connection, used| {
+                // One that was used a moment ago need not be asked whether it works: that is a round trip for each statement.
+                Box::pin(async move {
+                    if used.idle_for > TRUSTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_lazy_with(options);
         Ok(Self { pool })
     }

@@ -9,7 +9,7 @@ use sqlx::postgres::{PgListener, PgNotification};
 use tokio::time::{sleep, timeout};
 
 use super::demand::{Ask, Held};
-use super::workspaces::{DATABASE_SOURCE, DatabaseSource};
+use super::workspaces::{AskedSums, DATABASE_SOURCE, DatabaseSource, Sums};
 use super::{DatabaseError, in_time};
 use crate::publisher::Publisher;
 
@@ -65,15 +65,19 @@ impl DatabaseSource {
         // Listening begins before the look: what changes in between is told.
         let mut listener = in_time(PgListener::connect_with(self.database.pool())).await?;
         in_time(listener.listen_all(self.query.channels.iter().map(String::as_str))).await?;
+        let mut look = Look::Whole;
         loop {
-            let events = self.changes().await?;
+            let events = match look {
+                Look::Whole => self.changes().await?,
+                Look::Parts(sums) => self.changes_by(sums).await?,
+            };
             if !events.is_empty() {
                 publisher.publish(events).await;
             }
             if std::mem::take(failing) {
                 tracing::info!(event = "source-up", source = DATABASE_SOURCE, "the database answers again");
             }
-            self.follow_until_poll(&mut listener, publisher, took).await?;
+            look = self.follow_until_look(&mut listener, publisher, took).await?;
         }
     }
 
@@ -89,21 +93,27 @@ impl DatabaseSource {
         Ok(())
     }
 
-    /// Passes on what is notified until it is time to look at everything.
-    async fn follow_until_poll(
+    /// Passes on what is notified until it is time for another look. While the database sums for one, it goes on.
+    async fn follow_until_look(
         &mut self,
         listener: &mut PgListener,
         publisher: &Publisher,
         took: &(impl Fn(ChangeTook) + Sync),
-    ) -> Result<(), DatabaseError> {
+    ) -> Result<Look, DatabaseError> {
         let until = Instant::now() + self.query.poll;
+        let mut sums = None;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(());
+            if left.is_zero() && sums.is_none() {
+                if self.held.is_some() {
+                    return Ok(Look::Whole);
+                }
+                sums = Some(self.ask_sums().await?);
             }
+            let pause = if sums.is_some() { HEARTBEAT } else { left.min(HEARTBEAT) };
             let next = tokio::select! {
-                next = timeout(left.min(HEARTBEAT), listener.try_recv()) => next,
+                next = timeout(pause, listener.try_recv()) => next,
+                sums = summed(&mut sums) => return Ok(Look::Parts(sums?)),
                 ask = asked(&mut self.held) => {
                     self.answer(ask, publisher).await?;
                     continue;
@@ -112,7 +122,7 @@ impl DatabaseSource {
             let first = match next {
                 Ok(Ok(Some(notification))) => notification,
                 // The connection was lost, and notifications with it.
-                Ok(Ok(None)) => return Ok(()),
+                Ok(Ok(None)) => return Ok(Look::Whole),
                 Ok(Err(error)) => return Err(error.into()),
                 Err(_) => {
                     in_time(sqlx::query("SELECT 1").execute(self.database.pool())).await?;
@@ -127,7 +137,7 @@ impl DatabaseSource {
                 match id_in(&notification) {
                     Some(id) if ids.len() < AT_ONCE_MAX => drop(ids.insert(id)),
                     // It names no row, as a wake of the reconciler does, or there is too much of it.
-                    _ => return Ok(()),
+                    _ => return Ok(Look::Whole),
                 }
                 next = listener.next_buffered();
             }
@@ -142,6 +152,22 @@ impl DatabaseSource {
             publisher.publish(events).await;
             took(ChangeTook { whole: arrived.elapsed(), publishing: read.elapsed() });
         }
+    }
+}
+
+/// What is looked at next.
+enum Look {
+    /// Whatever has changed, to be asked for from now on.
+    Whole,
+    /// The parts whose sums have changed.
+    Parts(Sums),
+}
+
+/// Sums that were asked for; never any where none were.
+async fn summed(asked: &mut Option<AskedSums>) -> Result<Sums, DatabaseError> {
+    match asked {
+        Some(asked) => asked.await,
+        None => pending().await,
     }
 }
 

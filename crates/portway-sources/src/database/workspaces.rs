@@ -4,6 +4,7 @@
 //! is not known here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,6 +100,12 @@ pub(super) struct Prepared {
     asked: String,
 }
 
+/// Parts with their sums.
+pub(super) type Sums = Vec<(i32, String)>;
+
+/// Sums that the database has been asked for.
+pub(super) type AskedSums = Pin<Box<dyn Future<Output = Result<Sums, DatabaseError>> + Send>>;
+
 /// One row, column by column.
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -191,10 +198,28 @@ impl DatabaseSource {
         if self.held.is_some() {
             return self.held_again().await;
         }
-        let prepared = self.prepared().await?;
-        let asked = sqlx::query_as(AssertSqlSafe(prepared.sums)).bind(self.parts.seed()?);
-        let sums: Vec<(i32, String)> = in_time(asked.fetch_all(self.database.pool())).await?;
+        let sums = self.ask_sums().await?.await?;
+        self.changes_by(sums).await
+    }
+
+    /// Asks for a sum of each part. Rows may be looked at before the answer is there: their parts are read again whatever
+    /// it says.
+    pub(super) async fn ask_sums(&mut self) -> Result<AskedSums, DatabaseError> {
+        let (prepared, seed) = (self.prepared().await?, self.parts.seed()?);
+        let pool = self.database.pool().clone();
+        Ok(Box::pin(async move {
+            let asked = sqlx::query_as(AssertSqlSafe(prepared.sums)).bind(seed);
+            in_time(asked.fetch_all(&pool)).await
+        }))
+    }
+
+    /// What has changed by these sums.
+    ///
+    /// # Errors
+    /// As [`DatabaseSource::listing`].
+    pub(super) async fn changes_by(&mut self, sums: Sums) -> Result<Vec<Event>, DatabaseError> {
         self.freshness.touch();
+        let prepared = self.prepared().await?;
         let changed = self.parts.changed(sums);
         if changed.is_empty() {
             return Ok(Vec::new());
