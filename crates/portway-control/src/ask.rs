@@ -11,14 +11,38 @@ use serde::Deserialize;
 
 use crate::reply::Refusal;
 
-/// What a workspace host asks for, as it stands in the query.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Ask {
+/// A visit to one host, as it stands in a query or a form.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct Visit {
     /// The canonical host name, without a port.
+    #[serde(default)]
     host: String,
     /// Where on that host the visitor was going.
     #[serde(rename = "return", default)]
     return_to: String,
+}
+
+impl Visit {
+    /// Reads the host through the grammar that also routes (R12).
+    pub(crate) fn check(&self, names: &Names) -> Option<(Target, &str)> {
+        Some((names.target_of(&self.host)?, return_to::or_root(&self.return_to)))
+    }
+
+    /// As it is read.
+    pub(crate) fn query(&self) -> String {
+        query(&self.host, &self.return_to)
+    }
+}
+
+fn query(host: &str, return_to: &str) -> String {
+    format!("host={}&return={}", encode(host), encode(return_to))
+}
+
+/// What a workspace host asks for, as it stands in the query.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Ask {
+    #[serde(flatten)]
+    visit: Visit,
     /// The hash of the nonce in the visitor's browser.
     ch: String,
 }
@@ -32,11 +56,12 @@ pub(crate) struct Checked {
 }
 
 impl Ask {
-    /// Reads the host through the grammar that also routes (R12).
+    /// Reads it.
     pub(crate) fn check(&self, names: &Names) -> Result<Checked, Refusal> {
+        let (target, return_to) = self.visit.check(names).ok_or_else(incomplete)?;
         Ok(Checked {
-            target: names.target_of(&self.host).ok_or_else(incomplete)?,
-            return_to: return_to::or_root(&self.return_to).to_owned(),
+            target,
+            return_to: return_to.to_owned(),
             challenge: SecretHash::read(self.ch.as_bytes()).ok_or_else(incomplete)?,
         })
     }
@@ -51,7 +76,7 @@ impl Checked {
     /// This visit as [`Ask`] reads it.
     pub(crate) fn query(&self) -> String {
         let Self { target, return_to, challenge } = self;
-        format!("host={}&return={}&ch={}", target.host, encode(return_to), challenge.text())
+        format!("{}&ch={}", query(&target.host, return_to), challenge.text())
     }
 }
 

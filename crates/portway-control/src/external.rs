@@ -43,18 +43,26 @@ pub(crate) enum Known {
     Nobody,
 }
 
+/// The session cookie of a request.
+enum Sent {
+    Nothing,
+    Value(String),
+    /// Of this length, and of no shape that a session has.
+    Misshapen(usize),
+    Several,
+}
+
 impl External {
     /// Who is logged in at the control plane.
     pub(crate) async fn login(&self, app: &App, headers: &HeaderMap) -> Result<Known, Refusal> {
-        let fields = headers.get_all(header::COOKIE).iter().map(http::HeaderValue::as_bytes);
-        let value = match cookie::find(fields, &self.cookie.name) {
-            Found::One(value) if self.is_shaped(value) => String::from_utf8_lossy(value).into_owned(),
-            Found::None => return Ok(Known::Nobody),
-            Found::One(value) => {
-                app.tell_strange_cookie(value.len());
+        let value = match self.sent(headers) {
+            Sent::Value(value) => value,
+            Sent::Nothing => return Ok(Known::Nobody),
+            Sent::Misshapen(length) => {
+                app.tell_strange_cookie(length);
                 return Ok(Known::Ended);
             }
-            Found::Many => return Ok(Known::Ended),
+            Sent::Several => return Ok(Known::Ended),
         };
         let Some(session) = self.sessions.look_up(&value).await.map_err(away)? else { return Ok(Known::Ended) };
         let hash = name_of(&value);
@@ -79,15 +87,22 @@ impl External {
 
     /// The control plane's session that a request carries, whether it holds or not.
     pub(crate) fn session_in(&self, headers: &HeaderMap) -> Option<String> {
-        let fields = headers.get_all(header::COOKIE).iter().map(http::HeaderValue::as_bytes);
-        match cookie::find(fields, &self.cookie.name) {
-            Found::One(value) if self.is_shaped(value) => Some(String::from_utf8_lossy(value).into_owned()),
-            Found::One(_) | Found::Many | Found::None => None,
+        match self.sent(headers) {
+            Sent::Value(value) => Some(value),
+            Sent::Nothing | Sent::Misshapen(_) | Sent::Several => None,
         }
     }
 
-    fn is_shaped(&self, value: &[u8]) -> bool {
-        self.cookie.is_shaped(value)
+    fn sent(&self, headers: &HeaderMap) -> Sent {
+        let fields = headers.get_all(header::COOKIE).iter().map(http::HeaderValue::as_bytes);
+        match cookie::find(fields, &self.cookie.name) {
+            Found::One(value) if self.cookie.is_shaped(value) => {
+                Sent::Value(String::from_utf8_lossy(value).into_owned())
+            }
+            Found::One(value) => Sent::Misshapen(value.len()),
+            Found::Many => Sent::Several,
+            Found::None => Sent::Nothing,
+        }
     }
 
     /// The control plane's session behind a login.

@@ -9,13 +9,11 @@ use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::{Extension, Form};
 use http::{HeaderMap, StatusCode};
-use portway_core::host::{Names, Target};
-use portway_core::return_to;
 use portway_core::workspace::State as WorkspaceState;
 use serde::Deserialize;
 
 use crate::app::{App, Peer};
-use crate::ask::encode;
+use crate::ask::{Visit, encode};
 use crate::login::login_url;
 use crate::pages::{Onward, RunningPage, Visited};
 use crate::ports;
@@ -23,29 +21,9 @@ use crate::reply::{Answer, Refusal, page, see_other};
 
 const RUNNING: &str = "/.portway/running";
 
-/// A visit that found no room, as it stands in the query and in the form.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub(crate) struct Visit {
-    #[serde(default)]
-    host: String,
-    #[serde(rename = "return", default)]
-    return_to: String,
-}
-
-impl Visit {
-    /// Reads the host through the grammar that also routes (R12).
-    fn check(&self, names: &Names) -> Option<(Target, &str)> {
-        Some((names.target_of(&self.host)?, return_to::or_root(&self.return_to)))
-    }
-
-    /// This page, for that visit.
-    fn path(&self) -> String {
-        format!("{RUNNING}?host={}&return={}", encode(&self.host), encode(&self.return_to))
-    }
-}
-
 #[derive(Default, Deserialize)]
 pub(crate) struct Look {
+    /// What found no room.
     #[serde(flatten)]
     visit: Visit,
     /// The workspace that was asked to stop, to wait for.
@@ -60,7 +38,9 @@ pub(crate) async fn running(
     look: Result<Query<Look>, QueryRejection>,
 ) -> Answer {
     let Query(Look { visit, stopped }) = look.unwrap_or_default();
-    let Some(me) = app.login(&headers).await? else { return see_other(&login_url(&app, &visit.path()), "log-in") };
+    let Some(me) = app.login(&headers).await? else {
+        return see_other(&login_url(&app, &running_path(&visit)), "log-in");
+    };
     let checked = visit.check(&app.settings.names);
     let stopping = ports::owned(&app, &me, &stopped).ok();
     let stopping =
@@ -108,7 +88,9 @@ pub(crate) async fn stop(
     let Ok(Form(StopForm { workspace, visit })) = form else {
         return Err(Refusal::bad_request("It needs the name of a workspace."));
     };
-    let Some(me) = app.login(&headers).await? else { return see_other(&login_url(&app, &visit.path()), "log-in") };
+    let Some(me) = app.login(&headers).await? else {
+        return see_other(&login_url(&app, &running_path(&visit)), "log-in");
+    };
     let workspace = ports::owned(&app, &me, &workspace)?;
     let Some(waker) = app.waker.as_ref().filter(|waker| waker.can_stop()) else { return Err(Refusal::not_found()) };
     // One that sleeps deeper than a stopped one would be brought up by it.
@@ -119,10 +101,15 @@ pub(crate) async fn stop(
         app.audit("stop", Some(&me.user), Some(&workspace.key), peer, "").await;
     }
     let to = match visit.check(&app.settings.names) {
-        Some(_) => format!("{}&stopped={}", visit.path(), encode(&workspace.key)),
+        Some(_) => format!("{}&stopped={}", running_path(&visit), encode(&workspace.key)),
         None => format!("/.portway/?done=stopping#{}", workspace.key),
     };
     see_other(&app.url(&to), "changed")
+}
+
+/// This page, for a visit.
+fn running_path(visit: &Visit) -> String {
+    format!("{RUNNING}?{}", visit.query())
 }
 
 fn not_stopped() -> Refusal {
