@@ -17,6 +17,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use portway_control::wake::Waker;
 use portway_control::{Control as ControlHost, Settings as ControlSettings};
 use portway_core::dial::DialRules;
 use portway_core::host::Names;
@@ -31,7 +32,6 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::commands::check::check_certificates;
 use crate::config::Settings;
-use crate::config::wake::Wake;
 use crate::demo;
 use crate::output::Failure;
 use crate::running::{Claim, Running};
@@ -91,7 +91,9 @@ pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failu
 
     let metrics = ops::recorder()?;
     let (control, calls) = Control::channel();
-    let proxy = proxy_settings(&settings, &names, &bound, relied_on(&settings).await);
+    let plane = beside.plane(&settings, &store)?;
+    let can_stop = plane.waker.as_ref().is_some_and(Waker::can_stop);
+    let proxy = proxy_settings(&settings, &names, &bound, relied_on(&settings).await, can_stop);
     let engine = Engine::start(Parts {
         settings: Arc::new(proxy),
         directory: Directory::new(publisher.directory()),
@@ -111,7 +113,6 @@ pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failu
         login_lifetime_s: settings.login_lifetime.as_secs(),
         session_lifetime_s: settings.session_lifetime.as_secs(),
     };
-    let plane = beside.plane(&settings, &store);
     let host = ControlHost::new(control_settings, plane.clone(), store.clone(), publisher.clone());
     let (activity, collected) = beside::report_activity(&settings);
     let (catch_up, asked) = CatchUp::new();
@@ -238,7 +239,13 @@ async fn load(settings: &Settings, names: &Names, store: &Store, publisher: &Pub
     Ok(())
 }
 
-fn proxy_settings(settings: &Settings, names: &Names, bound: &Bound, relied_on: ReliedOn) -> ProxySettings {
+fn proxy_settings(
+    settings: &Settings,
+    names: &Names,
+    bound: &Bound,
+    relied_on: ReliedOn,
+    can_stop: bool,
+) -> ProxySettings {
     let (limits, wake) = (&settings.limits, settings.control_plane.wake.as_ref());
     let own = bound.plain_at.iter().chain(&bound.tls_at).copied().chain([bound.ops_at]).collect();
     ProxySettings {
@@ -263,7 +270,7 @@ fn proxy_settings(settings: &Settings, names: &Names, bound: &Bound, relied_on: 
         control_cookie: settings.control_plane.sessions.as_ref().map(|sessions| sessions.cookie.clone()),
         ide_page: settings.ide_page(names),
         wake_by: wake.map_or_else(WakeBy::default, |wake| wake.by),
-        can_stop: wake.is_some_and(Wake::can_stop),
+        can_stop,
         hold: wake.map_or(Duration::ZERO, |wake| wake.hold),
         shared: settings.store().is_shared(),
         on_demand: settings.control_plane.held.is_some(),

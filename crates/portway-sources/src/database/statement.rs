@@ -24,12 +24,9 @@ impl fmt::Debug for StateStatement {
 }
 
 impl StateStatement {
-    /// The statement at the database of this address; nothing is asked yet.
-    ///
-    /// # Errors
-    /// [`DatabaseError::Url`].
-    pub fn new(url: &str, sql: String) -> Result<Self, DatabaseError> {
-        Ok(Self { database: Database::new(url, 1)?, sql })
+    /// The statement at this database; nothing is asked yet.
+    pub fn new(database: Database, sql: String) -> Self {
+        Self { database, sql }
     }
 
     /// Compares it with the database: it is prepared and not run.

@@ -595,9 +595,9 @@ fn ten_lines_stand_beside_code_hub() {
     assert_eq!((sessions.cookie.name.as_str(), sessions.cookie.shape), ("session", CookieShape::Text(26)));
     let Way::Query { url, .. } = &sessions.way else { panic!("by the query") };
     assert_eq!(url, "postgres://portway@postgres:5432/codehub");
-    let WakeWay::Api { path, .. } = &plane.wake.as_ref().unwrap().way else { panic!("by the API") };
+    let WakeWay::Api { path, stop_body, .. } = &plane.wake.as_ref().unwrap().way else { panic!("by the API") };
     assert_eq!(path, "/api/v1/workspaces/{workspace}");
-    assert!(plane.wake.as_ref().unwrap().can_stop());
+    assert!(stop_body.is_some());
     assert!(plane.activity.is_some() && settings.ide == Some(8080));
     // What the file says is stronger than the preset, and the environment stronger still.
     let text = "preset = \"code-hub\"\n[postgres]\nurl = \"postgres://a@b/c\"\n[sessions]\ncookie = \"hub\"\n";

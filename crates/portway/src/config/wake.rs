@@ -25,18 +25,35 @@ pub(crate) struct Wake {
 /// How the control plane is asked.
 #[derive(Clone, Debug)]
 pub(crate) enum WakeWay {
-    Api {
-        method: String,
-        path: String,
-        body: String,
-        stop_body: Option<String>,
-    },
-    Query {
-        start: StateStatement,
-        stop: Option<StateStatement>,
-        /// Where the database is; `None` for a socket of the file system.
-        server: Option<(String, u16)>,
-    },
+    Api { method: String, path: String, body: String, stop_body: Option<String> },
+    Query(Statements),
+}
+
+/// Statements, and the database that they are for.
+#[derive(Clone)]
+pub(crate) struct Statements {
+    pub(crate) url: String,
+    pub(crate) start: String,
+    pub(crate) stop: Option<String>,
+}
+
+// The address may hold a password.
+impl std::fmt::Debug for Statements {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Statements").field("start", &self.start).field("stop", &self.stop).finish_non_exhaustive()
+    }
+}
+
+impl Statements {
+    /// Ready to be run, the one that starts and the one that stops; nothing is asked yet.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Url`].
+    pub(crate) fn open(&self) -> Result<(StateStatement, Option<StateStatement>), DatabaseError> {
+        let database = Database::new(&self.url, 1)?;
+        let made = |sql: &String| StateStatement::new(database.clone(), sql.clone());
+        Ok((made(&self.start), self.stop.as_ref().map(made)))
+    }
 }
 
 impl Wake {
@@ -45,19 +62,12 @@ impl Wake {
     /// # Errors
     /// The key and what is wrong.
     pub(crate) async fn check(&self) -> Result<(), (&'static str, DatabaseError)> {
-        let WakeWay::Query { start, stop, .. } = &self.way else { return Ok(()) };
+        let WakeWay::Query(statements) = &self.way else { return Ok(()) };
+        let (start, stop) = statements.open().map_err(|error| ("wake.url", error))?;
         start.check("the wake query").await.map_err(|error| ("wake.query", error))?;
         match stop {
             Some(stop) => stop.check("the stop query").await.map_err(|error| ("wake.stop_query", error)),
             None => Ok(()),
-        }
-    }
-
-    /// Whether workspaces can be stopped as well.
-    pub(crate) fn can_stop(&self) -> bool {
-        match &self.way {
-            WakeWay::Api { stop_body, .. } => stop_body.is_some(),
-            WakeWay::Query { stop, .. } => stop.is_some(),
         }
     }
 }
@@ -109,13 +119,8 @@ fn statements(r: &mut Reader, postgres: Option<&Postgres>) -> Option<Option<Wake
         needs_postgres(r, &start.place, &keys::WAKE_QUERY);
         return None;
     };
-    // The address was checked where it was read.
-    let made = |sql: String| StateStatement::new(&url, sql).ok();
-    Some(Some(WakeWay::Query {
-        start: made(start.value)?,
-        stop: stop.and_then(|stop| made(stop.value)),
-        server: Database::server(&url),
-    }))
+    let stop = stop.map(|stop| stop.value);
+    Some(Some(WakeWay::Query(Statements { url, start: start.value, stop })))
 }
 
 fn statement(raw: &Raw) -> Result<String, Complaint> {

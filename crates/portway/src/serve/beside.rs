@@ -2,6 +2,7 @@
 //!
 //! What is stale is decided here: a source that has been silent for longer than it is believed opens nothing (R70).
 
+use std::fmt::Display;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -32,9 +33,6 @@ use crate::config::control_plane::{Keys, Sessions as Logins, Way};
 use crate::config::wake::WakeWay;
 use crate::output::Failure;
 
-/// What to do about a database that does not fit.
-const MISMATCH: &str =
-    "`portway check` compares the configuration with the database; postgres.mismatch = \"serve\" starts all the same";
 const NO_UPSTREAM: &str = "there is no `control_upstream`";
 /// The key under which sessions of the control plane are sealed, in the data folder.
 const KEY: &str = "seal.key";
@@ -74,6 +72,13 @@ fn look_ups(settings: &Settings, sessions: &Logins, connections: u32) -> Result<
             Ok((Sessions::Api(api), key))
         }
     }
+}
+
+/// That something does not fit the database, and what to do about it.
+fn mismatch(place: impl Display, error: &impl Display) -> Failure {
+    Failure::failed(format!("{place}: {error}")).hint(
+        "`portway check` compares the configuration with the database; postgres.mismatch = \"serve\" starts all the same",
+    )
 }
 
 fn api_server(settings: &Settings) -> Option<ApiServer> {
@@ -147,9 +152,7 @@ impl Beside {
                 Err(error) if error.is_passing() || lenient => {
                     tracing::error!(event = "source-down", source = DATABASE_SOURCE, %error, "served without its workspaces until it answers");
                 }
-                Err(error) => {
-                    return Err(Failure::failed(format!("{}: {error}", postgres.place)).hint(MISMATCH));
-                }
+                Err(error) => return Err(mismatch(&postgres.place, &error)),
             }
             beside.freshness.push(source.freshness());
             beside.source = Some(source);
@@ -161,14 +164,14 @@ impl Beside {
                 Err(error) if error.is_passing() || lenient => {
                     tracing::error!(event = "sessions-down", %error, "nobody can log in until they can be read");
                 }
-                Err(error) => return Err(Failure::failed(format!("{setting}: {error}")).hint(MISMATCH)),
+                Err(error) => return Err(mismatch(setting, &error)),
             }
             match sessions.check_cookie().await {
                 Ok(_) => {}
                 Err((key, error)) if error.is_passing() || lenient => {
                     tracing::error!(event = "cookie", "{key}: {error}");
                 }
-                Err((key, error)) => return Err(Failure::failed(format!("{key}: {error}")).hint(MISMATCH)),
+                Err((key, error)) => return Err(mismatch(key, &error)),
             }
             let page = &sessions.login_page;
             let page = if page.starts_with('/') { format!("{}{page}", names.control.origin()) } else { page.clone() };
@@ -187,35 +190,45 @@ impl Beside {
                 Err((_, error)) if error.is_passing() || lenient => {
                     tracing::error!(event = "wake-down", %error, "workspaces are woken once it fits");
                 }
-                Err((key, error)) => return Err(Failure::failed(format!("{key}: {error}")).hint(MISMATCH)),
+                Err((key, error)) => return Err(mismatch(key, &error)),
             }
         }
         Ok(beside)
     }
 
     /// What the control plane does for the control host.
-    pub(super) fn plane(&self, settings: &Settings, store: &Store) -> Plane {
-        let (external, demand) = (self.external.clone(), self.demand.clone());
-        Plane { external, waker: self.waker(settings, store), demand }
+    ///
+    /// # Errors
+    /// That the address of a database cannot be read.
+    pub(super) fn plane(&self, settings: &Settings, store: &Store) -> Result<Plane, Failure> {
+        let waker = match &settings.control_plane.wake {
+            Some(wake) => self
+                .lifecycle(settings, &wake.way)?
+                .map(|lifecycle| Waker::new(lifecycle, self.external.clone(), store.clone(), wake.budget)),
+            None => None,
+        };
+        Ok(Plane { external: self.external.clone(), waker, demand: self.demand.clone() })
     }
 
-    /// What wakes workspaces, where something does.
-    fn waker(&self, settings: &Settings, store: &Store) -> Option<Waker> {
-        let wake = settings.control_plane.wake.as_ref()?;
-        let lifecycle = match &wake.way {
-            WakeWay::Query { start, stop, .. } => Lifecycle::Statements { start: start.clone(), stop: stop.clone() },
-            WakeWay::Api { method, path, body, stop_body } => Lifecycle::Api(ApiLifecycle {
-                server: api_server(settings)?,
-                method: method.clone(),
-                path: path.clone(),
-                start_body: body.clone(),
-                stop_body: stop_body.clone(),
-                // Its sessions are what it is asked with.
-                cookie: self.external.as_ref()?.cookie.name.clone(),
-                trace_field: settings.trace_field.clone(),
-            }),
+    /// How workspaces are started and stopped; `None` by an API whose sessions people do not have here.
+    fn lifecycle(&self, settings: &Settings, way: &WakeWay) -> Result<Option<Lifecycle>, Failure> {
+        let (method, path, body, stop_body) = match way {
+            WakeWay::Query(statements) => {
+                let (start, stop) = statements.open().map_err(|error| Failure::failed(error.to_string()))?;
+                return Ok(Some(Lifecycle::Statements { start, stop }));
+            }
+            WakeWay::Api { method, path, body, stop_body } => (method, path, body, stop_body),
         };
-        Some(Waker::new(lifecycle, self.external.clone(), store.clone(), wake.budget))
+        let (Some(server), Some(external)) = (api_server(settings), &self.external) else { return Ok(None) };
+        Ok(Some(Lifecycle::Api(ApiLifecycle {
+            server,
+            method: method.clone(),
+            path: path.clone(),
+            start_body: body.clone(),
+            stop_body: stop_body.clone(),
+            cookie: external.cookie.name.clone(),
+            trace_field: settings.trace_field.clone(),
+        })))
     }
 
     /// Keeps up with the control plane from now on, and readiness with its freshness.

@@ -34,7 +34,7 @@ pub(super) async fn relied_on(settings: &Settings) -> ReliedOn {
     }));
     servers.extend(plane.activity.iter().flat_map(|activity| activity.place.server()));
     servers.extend(plane.wake.iter().filter_map(|wake| match &wake.way {
-        WakeWay::Query { server, .. } => server.clone(),
+        WakeWay::Query(statements) => Database::server(&statements.url),
         WakeWay::Api { .. } => None,
     }));
     servers.extend(plane.upstream.iter().map(|upstream| (upstream.host.clone(), upstream.port)));
