@@ -19,8 +19,14 @@ export async function openHosts({ name, extra }) {
     extra,
     allow: [...LOOPBACK, `${THERE}/32`],
   });
-  const alice = await world.person('alice');
-  await world.workspace('here', 'alice');
-  await world.workspace('there', 'alice', THERE);
-  return { gateway: world.gateway, alice, close: () => world.close() };
+  try {
+    const alice = await world.person('alice');
+    await world.workspace('here', 'alice');
+    await world.workspace('there', 'alice', THERE);
+    return { gateway: world.gateway, alice, close: () => world.close() };
+  } catch (error) {
+    // The next file wants the same port.
+    await world.close().catch(() => {});
+    throw error;
+  }
 }
