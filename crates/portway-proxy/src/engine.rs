@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use portway_core::snapshot::Update;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -46,7 +47,8 @@ pub struct Parts {
     pub updates: Vec<mpsc::Receiver<Update>>,
     pub plain: Vec<StdListener>,
     pub tls: Vec<StdListener>,
-    pub certificates: Option<Tls>,
+    /// What the TLS listeners show from the next connection on; whoever started the engine may put others in.
+    pub certificates: Option<Arc<ArcSwap<Tls>>>,
     pub upstream_tls: Arc<rustls::ClientConfig>,
 }
 
@@ -169,7 +171,7 @@ struct Seat {
     log: LogStyle,
     plain: Vec<StdListener>,
     tls: Vec<StdListener>,
-    certificates: Option<Tls>,
+    certificates: Option<Arc<ArcSwap<Tls>>>,
     upstream_tls: Arc<rustls::ClientConfig>,
     loads: Loads,
     others: Vec<mpsc::Sender<Fresh>>,
@@ -268,7 +270,7 @@ impl Seat {
     }
 
     fn serve(&self, core: &Rc<Core>, fresh: Fresh) {
-        let tls = if fresh.tls { self.certificates.clone() } else { None };
+        let tls = if fresh.tls { self.certificates.as_ref().map(|newest| newest.load_full()) } else { None };
         if fresh.tls && tls.is_none() {
             return;
         }

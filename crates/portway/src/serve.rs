@@ -4,6 +4,7 @@
 //! This is composition. It knows every crate, and no rule of any of them.
 
 mod beside;
+mod certificates;
 mod control;
 mod listen;
 mod logs;
@@ -24,18 +25,17 @@ use portway_core::host::Names;
 use portway_proxy::control::Control;
 use portway_proxy::directory::Directory;
 use portway_proxy::engine::{Engine, Parts};
-use portway_proxy::http::edge::Tls;
 use portway_proxy::settings::{Settings as ProxySettings, Timeouts, WakeBy};
-use portway_proxy::tls::{CertificateFiles, Certificates, server_config, upstream_config};
+use portway_proxy::tls::upstream_config;
 use portway_sources::{CatchUp, Publisher, Store, load_file, watch_file, watch_store};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::commands::check::check_certificates;
 use crate::config::Settings;
 use crate::demo;
 use crate::output::Failure;
 use crate::running::{Claim, Running};
 use crate::serve::beside::Beside;
+use crate::serve::certificates::Identity;
 use crate::serve::relied_on::{ReliedOn, relied_on};
 
 /// How long the last report of activity may take.
@@ -72,14 +72,7 @@ pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failu
     let first = |at: &[SocketAddr]| at.first().map(SocketAddr::port);
     let names = settings.names(first(&bound.plain_at), first(&bound.tls_at));
     let mut warnings = settings.warnings.clone();
-    if let Some(tls) = &settings.tls {
-        let mut problems = Vec::new();
-        check_certificates(tls, &names, &mut problems, &mut warnings);
-        if !problems.is_empty() {
-            return Err(Failure::configuration(&problems));
-        }
-    }
-    let certificates = certificates(&settings)?;
+    let certificates = settings.tls.as_ref().map(|tls| Identity::load(tls, &names, &mut warnings)).transpose()?;
     let writer = logs::start(&settings.log);
 
     let store = open_store(&settings).await?;
@@ -102,7 +95,7 @@ pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failu
         updates: (0..settings.threads.max(1)).map(|_| publisher.subscribe()).collect(),
         plain: bound.plain,
         tls: bound.tls,
-        certificates,
+        certificates: certificates.as_ref().map(Identity::shown),
         upstream_tls: Arc::new(upstream_config().map_err(|error| Failure::failed(error.to_string()))?),
     })
     .map_err(|error| Failure::failed(format!("cannot start the engine: {error}")))?;
@@ -130,6 +123,9 @@ pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failu
     beside.follow(&store, &publisher, &ready);
     if let Some(path) = settings.workspaces_file.clone() {
         tokio::spawn(watch_file(path, Arc::new(names.clone()), publisher.clone(), pending()));
+    }
+    if let Some(identity) = certificates {
+        tokio::spawn(identity.follow());
     }
     let demo = sample.map(demo::Bound::start).transpose()?;
     ops::serve(bound.ops, ready.clone(), metrics)?;
@@ -184,22 +180,6 @@ fn bind(settings: &Settings) -> Result<Bound, Failure> {
         plain,
         tls,
         ops,
-    })
-}
-
-fn certificates(settings: &Settings) -> Result<Option<Tls>, Failure> {
-    let Some(tls) = &settings.tls else { return Ok(None) };
-    let files: Vec<_> = tls
-        .certificates
-        .iter()
-        .map(|pair| CertificateFiles { cert: pair.cert.clone(), key: pair.key.clone() })
-        .collect();
-    let load = || {
-        let certificates = Arc::new(Certificates::load(&files)?);
-        Ok(Tls { config: Arc::new(server_config(certificates.clone())?), certificates })
-    };
-    load().map(Some).map_err(|error: portway_proxy::tls::CertificateError| {
-        Failure::failed(error.to_string()).hint("look at [[tls.certificates]] in the configuration")
     })
 }
 

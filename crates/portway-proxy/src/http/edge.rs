@@ -29,14 +29,14 @@ use crate::upstream::{DialError, Door, ide};
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What a TLS listener needs.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Tls {
     pub config: Arc<rustls::ServerConfig>,
     pub certificates: Arc<Certificates>,
 }
 
 /// Serves one connection to its end.
-pub async fn serve(core: Rc<Core>, tcp: TcpStream, peer: std::net::IpAddr, tls: Option<Tls>) {
+pub async fn serve(core: Rc<Core>, tcp: TcpStream, peer: std::net::IpAddr, tls: Option<Arc<Tls>>) {
     let _ = tcp.set_nodelay(true);
     crate::upstream::keep_alive(&tcp);
     let mut visit = Visit { peer, secure: false, http2: false, shown: None };

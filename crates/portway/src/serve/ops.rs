@@ -57,6 +57,7 @@ pub(super) fn recorder() -> Result<PrometheusHandle, Failure> {
     metrics::describe_counter!("portway_access_denied_total", "Visits of known visitors that were denied.");
     metrics::describe_counter!("portway_activity_reports_total", "Reports of activity, told and failed.");
     metrics::describe_counter!("portway_requests_rejected_total", "Connections that sent what is no request.");
+    metrics::describe_counter!("portway_certificate_reloads_total", "Changes of certificate files, loaded and failed.");
     metrics::describe_gauge!(
         "portway_source_age_seconds",
         metrics::Unit::Seconds,

@@ -92,14 +92,19 @@ impl Hub {
 
     /// A number of the operations listener's metrics, by its name with labels.
     pub(crate) async fn metric(&self, name: &str) -> Option<f64> {
-        let request = "GET /metrics HTTP/1.1\r\nHost: ops\r\nConnection: close\r\n\r\n";
-        let metrics = Client::connect(self.gateway.ops()).await.round_trip("GET", request).await.text();
-        metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+        metric_of(&self.gateway, name).await
     }
 
     pub(crate) fn phase(&self, workspace: &str, phase: &str) {
         self.postgres.sql(&format!("UPDATE workspaces SET phase = '{phase}', desired_state = '{phase}', phase_changed_at = now() WHERE id = '{workspace}'"));
     }
+}
+
+/// The value of a gateway's metric with exactly this name and these labels.
+pub(crate) async fn metric_of(gateway: &Gateway, name: &str) -> Option<f64> {
+    let request = "GET /metrics HTTP/1.1\r\nHost: ops\r\nConnection: close\r\n\r\n";
+    let metrics = Client::connect(gateway.ops()).await.round_trip("GET", request).await.text();
+    metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
 }
 
 /// The configuration beside a database and an API server on this port.

@@ -9,6 +9,7 @@ mod activity;
 mod back_off;
 mod beside;
 mod carry;
+mod certificates;
 mod changes;
 mod corpus;
 mod cors;
