@@ -1,6 +1,7 @@
 //! One core: everything its requests share, used by one thread only.
 //!
-//! What cores share with each other is the settings, the snapshot, the load counters and the control channel; nothing else.
+//! What cores share with each other is the settings, the snapshot, the counters of loads and limits and the control channel;
+//! nothing else.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ use crate::control::Control;
 use crate::directory::Directory;
 use crate::leases::Leases;
 use crate::ledger::Ledger;
+use crate::limits::Limits;
 use crate::settings::Shared;
 use crate::tls::Certificates;
 use crate::upstream::{Dialer, Pool};
@@ -42,6 +44,7 @@ pub struct Core {
     pub settings: Shared,
     pub directory: Directory,
     pub leases: Rc<Leases>,
+    pub limits: Limits,
     pub pool: Pool,
     pub dialer: Dialer,
     pub control: Control,

@@ -26,6 +26,7 @@ use crate::directory::Directory;
 use crate::http::edge::{self, Tls};
 use crate::leases::Leases;
 use crate::ledger::{Ledger, LogStyle};
+use crate::limits::{CountedConnection, Limits};
 use crate::settings::Shared;
 use crate::upstream::{Dialer, Pool};
 
@@ -78,6 +79,7 @@ struct Fresh {
     peer: SocketAddr,
     tls: bool,
     load: Load,
+    counted: CountedConnection,
 }
 
 impl Engine {
@@ -88,6 +90,7 @@ impl Engine {
     pub fn start(parts: Parts) -> io::Result<Self> {
         let count = parts.updates.len().max(1);
         let loads = Loads((0..count).map(|_| AtomicUsize::new(0)).collect());
+        let limits = Limits::new(parts.settings.allowed);
         let (draining, drain_seen) = watch::channel(false);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(HANDED)).unzip();
         let mut threads = Vec::with_capacity(count);
@@ -103,6 +106,7 @@ impl Engine {
                 certificates: parts.certificates.clone(),
                 upstream_tls: parts.upstream_tls.clone(),
                 loads: loads.clone(),
+                limits: limits.clone(),
                 others: senders.clone(),
                 draining: drain_seen.clone(),
             };
@@ -174,6 +178,7 @@ struct Seat {
     certificates: Option<Arc<ArcSwap<Tls>>>,
     upstream_tls: Arc<rustls::ClientConfig>,
     loads: Loads,
+    limits: Limits,
     others: Vec<mpsc::Sender<Fresh>>,
     draining: watch::Receiver<bool>,
 }
@@ -184,6 +189,7 @@ impl Seat {
             settings: self.settings.clone(),
             directory: self.directory.clone(),
             leases: Rc::new(Leases::default()),
+            limits: self.limits.clone(),
             pool: Pool::default(),
             dialer: Dialer::new(self.settings.clone(), self.control.clone(), self.upstream_tls.clone()),
             control: self.control.clone(),
@@ -253,9 +259,15 @@ impl Seat {
     }
 
     fn place(&self, core: &Rc<Core>, tcp: TcpStream, peer: SocketAddr, tls: bool) {
+        let Some(counted) = self.limits.connection(peer.ip()) else {
+            core.ledger.limited("address-connections");
+            // A reset: nothing of ours waits for somebody who has more than enough.
+            let _ = socket2::SockRef::from(&tcp).set_linger(Some(Duration::ZERO));
+            return;
+        };
         let load = self.loads.assign(self.index);
         let Ok(tcp) = tcp.into_std() else { return };
-        let fresh = Fresh { tcp, peer, tls, load };
+        let fresh = Fresh { tcp, peer, tls, load, counted };
         if fresh.load.core == self.index {
             return self.serve(core, fresh);
         }
@@ -276,10 +288,10 @@ impl Seat {
         }
         let Ok(tcp) = TcpStream::from_std(fresh.tcp) else { return };
         let core = core.clone();
-        let (peer, load) = (fresh.peer.ip().to_canonical(), fresh.load);
+        let (peer, load, counted) = (fresh.peer.ip().to_canonical(), fresh.load, fresh.counted);
         spawn_local(async move {
             edge::serve(core, tcp, peer, tls).await;
-            drop(load);
+            drop((load, counted));
         });
     }
 }

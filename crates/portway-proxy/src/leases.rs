@@ -16,6 +16,7 @@ use portway_core::activity::{Attention, KEEP_ALIVE_BYTES, KEEP_ALIVE_SPAN};
 use portway_core::snapshot::{Diff, Snapshot};
 use slab::Slab;
 
+use crate::limits::Counted;
 use crate::relay::visitor::Progress;
 
 /// All leases of one core.
@@ -34,6 +35,8 @@ struct Slot {
     seen: Cell<(u64, u64)>,
     minute: Cell<(Timestamp, u64)>,
     waker: RefCell<Option<Waker>>,
+    /// What it counts for.
+    _counted: Option<Counted>,
 }
 
 impl fmt::Debug for Slot {
@@ -57,7 +60,7 @@ impl fmt::Debug for Lease {
 
 impl Leases {
     /// Registers a permit. Call it in the same turn as the decision.
-    pub fn register(self: &Rc<Self>, permit: Permit) -> Lease {
+    pub fn register(self: &Rc<Self>, permit: Permit, counted: Option<Counted>) -> Lease {
         let slot = Rc::new(Slot {
             permit,
             cut: Cell::new(false),
@@ -66,6 +69,7 @@ impl Leases {
             seen: Cell::default(),
             minute: Cell::default(),
             waker: RefCell::default(),
+            _counted: counted,
         });
         let key = self.slots.borrow_mut().insert(slot.clone());
         Lease { slot, key, home: self.clone() }

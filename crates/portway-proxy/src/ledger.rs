@@ -77,6 +77,11 @@ impl Ledger {
         tracing::debug!(reason = reason.as_str(), "denied");
     }
 
+    /// Notes a connection or request that was one too many for whoever made it.
+    pub fn limited(&self, limit: &'static str) {
+        metrics::counter!("portway_limited_total", "limit" => limit).increment(1);
+    }
+
     /// Notes a connection whose bytes were no request; there is no head to say more.
     pub fn rejected(&self, status: u16, reason: &'static str) {
         self.rejected.increment(1);

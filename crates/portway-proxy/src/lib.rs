@@ -15,6 +15,7 @@ mod io;
 mod json;
 mod leases;
 pub mod ledger;
+pub mod limits;
 mod refusal;
 mod relay;
 pub mod settings;

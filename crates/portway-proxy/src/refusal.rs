@@ -56,6 +56,10 @@ pub(crate) enum Refusal {
     WakeFailed,
     /// It was woken too often.
     WokenTooOften,
+    /// A visitor asks for more at once, or faster, than one may.
+    TooManyRequests,
+    /// All visitors together ask for more of this workspace than one gets.
+    WorkspaceBusy,
     /// The control runtime does not answer.
     Unavailable,
 }
@@ -117,6 +121,8 @@ impl Refusal {
             Self::RunningLimit(_) => (429, "workspace-limit"),
             Self::WakeFailed => (503, "wake-failed"),
             Self::WokenTooOften => (429, "woken-too-often"),
+            Self::TooManyRequests => (429, "too-many-requests"),
+            Self::WorkspaceBusy => (503, "workspace-busy"),
             Self::Unavailable => (503, "unavailable"),
         }
     }
@@ -127,9 +133,11 @@ impl Refusal {
         let (title, text) = self.words();
         let answer = Answer::new(status, reason).field("X-Content-Type-Options", "nosniff");
         let answer = match self {
-            Self::Revoked | Self::Asleep(State::Starting | State::Stopping, _) | Self::Unavailable => {
-                answer.field("Retry-After", "1")
-            }
+            Self::Revoked
+            | Self::Asleep(State::Starting | State::Stopping, _)
+            | Self::TooManyRequests
+            | Self::WorkspaceBusy
+            | Self::Unavailable => answer.field("Retry-After", "1"),
             // The budget is counted over an hour.
             Self::WokenTooOften => answer.field("Retry-After", "600"),
             Self::Method => answer.field("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
@@ -238,6 +246,13 @@ impl Refusal {
                 "This workspace could not be started",
                 "The control plane did not start it, or your login there has ended. Try again, or start it from your workspaces.",
             ),
+            Self::TooManyRequests => (
+                "Too much at once",
+                "You, or programs and pages that use your login, ask for more than one visitor gets. Close what you do not need, and try again in a moment.",
+            ),
+            Self::WorkspaceBusy => {
+                ("This workspace is too busy", "More is asked of it than one workspace gets. Try again in a moment.")
+            }
             Self::Unavailable => {
                 ("Not available right now", "The gateway is starting, stopping or overloaded. Try again in a moment.")
             }

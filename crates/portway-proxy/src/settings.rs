@@ -10,6 +10,8 @@ use portway_core::cookie::ControlCookie;
 use portway_core::dial::DialRules;
 use portway_core::host::Names;
 
+use crate::limits::Allowed;
+
 /// Everything that does not change while the process runs.
 #[derive(Debug)]
 pub struct Settings {
@@ -49,6 +51,8 @@ pub struct Settings {
     pub redirect_to_https: bool,
     /// `Strict-Transport-Security: max-age=…` on TLS answers, in seconds; 0 for none.
     pub hsts: u64,
+    /// What one address, visitor or workspace may have.
+    pub allowed: Allowed,
     /// The most connections at once, over all cores.
     pub connections: usize,
 }

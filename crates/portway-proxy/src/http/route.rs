@@ -19,6 +19,7 @@ use super::challenge::{challenge, is_missed, repair};
 use super::{cors, credentials, wake};
 use crate::core::{Core, Visit};
 use crate::leases::Lease;
+use crate::limits::{Limited, Who};
 use crate::refusal::{Form, Refusal};
 
 /// Where the closed-port page asks whether the port has opened.
@@ -64,11 +65,47 @@ impl Tried {
     pub const ALL: Self = Self { caught_up: true, found: true };
 }
 
-/// Routes one request.
+/// Routes one request; whoever has not shown who they are gets only so many answers of ours.
 ///
 /// # Errors
 /// [`Pause`].
 pub fn route(core: &Core, visit: &Visit, head: &RequestHead, tried: Tried) -> Result<Route, Pause> {
+    let found = match find(core, visit, head, tried) {
+        Ok(found @ (Route::Relay(_) | Route::Probe(_))) => Ok(found),
+        Err(Stop::Pause(pause)) => return Err(pause),
+        Err(Stop::Limited(limited)) => Err(limited),
+        Ok(ours) if core.limits.answer(Who::of(None, visit.peer)) => Ok(ours),
+        Ok(_) => Err(Limited::Visitor),
+    };
+    Ok(found.unwrap_or_else(|limited| {
+        let (word, refusal) = match limited {
+            Limited::Visitor => ("visitor", Refusal::TooManyRequests),
+            Limited::Workspace => ("workspace", Refusal::WorkspaceBusy),
+        };
+        core.ledger.limited(word);
+        Route::Answer(refusal.answer(Form::of(head, head.upgrade_websocket()), None))
+    }))
+}
+
+/// Why a request is not routed.
+enum Stop {
+    Pause(Pause),
+    Limited(Limited),
+}
+
+impl From<Pause> for Stop {
+    fn from(pause: Pause) -> Self {
+        Self::Pause(pause)
+    }
+}
+
+impl From<Limited> for Stop {
+    fn from(limited: Limited) -> Self {
+        Self::Limited(limited)
+    }
+}
+
+fn find(core: &Core, visit: &Visit, head: &RequestHead, tried: Tried) -> Result<Route, Stop> {
     let websocket = head.upgrade_websocket();
     let form = Form::of(head, websocket);
     let refuse = |refusal: Refusal| Ok(Route::Answer(refusal.answer(form, None)));
@@ -119,13 +156,13 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead, tried: Tried) -> Re
     }
     let credentials = credentials::read(head.fields(), &snapshot);
     if credentials.bad_token {
-        return if tried.caught_up { refuse(Refusal::BadToken) } else { Err(Pause::Unknown) };
+        return if tried.caught_up { refuse(Refusal::BadToken) } else { Err(Pause::Unknown.into()) };
     }
     if !tried.found
         && snapshot.workspace(&target.workspace).is_none()
         && may_ask(&snapshot, &credentials.visitor, &target)
     {
-        return Err(Pause::Missing(target.workspace.as_str().into()));
+        return Err(Pause::Missing(target.workspace.as_str().into()).into());
     }
     let is_foreign = || {
         let policy = Policy { names: &core.settings.names, embed: &core.settings.embed };
@@ -137,11 +174,15 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead, tried: Tried) -> Re
             if matches!(waiting.visitor, Visitor::Session(_)) && is_foreign() {
                 return refuse(Refusal::OtherOrigin);
             }
-            return if path_only == PORT_PROBE { refuse(wake::asleep(&waiting)) } else { Err(Pause::Asleep(waiting)) };
+            return if path_only == PORT_PROBE {
+                refuse(wake::asleep(&waiting))
+            } else {
+                Err(Pause::Asleep(waiting).into())
+            };
         }
         // It carries no cookie, so that there is nobody to send to a login; a page of the workspace was answered above.
         Decision::Challenge if preflight => return refuse(Refusal::OtherOrigin),
-        Decision::Challenge if credentials.stale_cookie && !tried.caught_up => return Err(Pause::Unknown),
+        Decision::Challenge if credentials.stale_cookie && !tried.caught_up => return Err(Pause::Unknown.into()),
         Decision::Challenge => {
             let answer = challenge(core, head, &target, form, credentials.stale_cookie);
             let missed = is_missed(core, head, &target);
@@ -169,7 +210,9 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead, tried: Tried) -> Re
         core.token_used(token.hash);
     }
     core.active(&permit, of_request(head.method(), form == Form::Page && !wake::is_speculative(head)));
-    let lease = core.leases.register(permit);
+    let who = Who::of(permit.user().map(|user| &**user), visit.peer);
+    let counted = core.limits.request(who, &permit.workspace().key)?;
+    let lease = core.leases.register(permit, Some(counted));
     Ok(if path_only == PORT_PROBE { Route::Probe(lease) } else { Route::Relay(lease) })
 }
 
@@ -183,7 +226,8 @@ fn control(core: &Core, head: &RequestHead, websocket: bool, form: Form) -> Rout
     if browser::check_front(&asking(head, websocket), &names.control.origin()).is_err() {
         return Route::Answer(Refusal::OtherOrigin.answer(form, None));
     }
-    Route::Relay(core.leases.register(front.permit(names)))
+    // The API server has limits of its own.
+    Route::Relay(core.leases.register(front.permit(names), None))
 }
 
 /// Whether a path of the control host is Portway's: its own prefix, and addresses of ports by path, which are redirected.

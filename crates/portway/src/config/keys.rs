@@ -375,6 +375,22 @@ On a public port its owner alone.";
     LIMITS_CONNECTIONS = "limits.connections", Integer, "16384",
 "Open connections from visitors; more wait in the listener's backlog.";
 
+    LIMITS_ADDRESS_CONNECTIONS = "limits.address_connections", Integer, "4096",
+"Those of one address, or of one IPv6 /64; more are reset. 0 for no limit, here and in the next four.";
+
+    LIMITS_VISITOR_REQUESTS = "limits.visitor_requests", Integer, "1024",
+"Requests and streams of one visitor at once, WebSockets among them. A visitor is a user, or the address of those who have
+not logged in. More are answered 429.";
+
+    LIMITS_VISITOR_RATE = "limits.visitor_rate", Integer, "1000",
+"Requests of one visitor in a second; ten seconds' worth may come at once.";
+
+    LIMITS_WORKSPACE_REQUESTS = "limits.workspace_requests", Integer, "4096",
+"Requests and streams to one workspace at once, of all visitors. More are answered 503.";
+
+    LIMITS_WORKSPACE_RATE = "limits.workspace_rate", Integer, "5000",
+"Requests to one workspace in a second; ten seconds' worth may come at once.";
+
     LIMITS_TLS_HANDSHAKE = "limits.tls_handshake", Duration, "\"10s\"",
 "For a TLS handshake.";
 

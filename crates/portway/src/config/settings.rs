@@ -10,6 +10,7 @@ use portway_core::access::Rules;
 use portway_core::dial::Cidr;
 use portway_core::host::{ControlHost, Domain, Names, Scheme};
 use portway_core::workspace::Level;
+use portway_proxy::limits::Allowed;
 use portway_sources::{SharedPlace, StorePlace};
 use tracing::level_filters::LevelFilter;
 
@@ -95,6 +96,7 @@ pub(crate) struct CertificateFiles {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) connections: usize,
+    pub(crate) allowed: Allowed,
     pub(crate) tls_handshake: Duration,
     pub(crate) request_head: Duration,
     pub(crate) keep_alive: Duration,
@@ -297,8 +299,16 @@ fn build(
     }
     let control_plane = control_plane::read_all(r, &folder)?;
     let phase = || read::duration(Duration::from_millis(1), PHASE_MAX);
+    let allowed = Allowed {
+        address_connections: r.read(&keys::LIMITS_ADDRESS_CONNECTIONS, count)?.value,
+        visitor_requests: r.read(&keys::LIMITS_VISITOR_REQUESTS, count)?.value,
+        visitor_rate: r.read(&keys::LIMITS_VISITOR_RATE, count)?.value,
+        workspace_requests: r.read(&keys::LIMITS_WORKSPACE_REQUESTS, count)?.value,
+        workspace_rate: r.read(&keys::LIMITS_WORKSPACE_RATE, count)?.value,
+    };
     let limits = Limits {
         connections: size(r.read(&keys::LIMITS_CONNECTIONS, read::integer(1, 10_000_000))?.value),
+        allowed,
         tls_handshake: r.read(&keys::LIMITS_TLS_HANDSHAKE, phase())?.value,
         request_head: r.read(&keys::LIMITS_REQUEST_HEAD, phase())?.value,
         keep_alive: r.read(&keys::LIMITS_KEEP_ALIVE, phase())?.value,
@@ -419,6 +429,12 @@ fn unknown_variables(environment: &[(String, String)]) -> Vec<String> {
         Some(format!("the environment variable {name} is not a setting; did you mean PORTWAY_{meant}?"))
     };
     unknown.filter_map(|(name, _)| warning(name)).collect()
+}
+
+/// A number of requests, connections or such a second; 0 for no limit.
+fn count(raw: &file::Raw) -> Result<u32, Complaint> {
+    let number = read::integer(0, 1_000_000_000)(raw)?;
+    Ok(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
 fn size(number: u64) -> usize {

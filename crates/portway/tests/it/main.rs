@@ -27,6 +27,7 @@ mod http2_frames;
 mod hub;
 mod interim;
 mod jwt;
+mod limits;
 mod names;
 mod old_visitors;
 mod pool;

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use portway_testkit::gateway::Builder;
 use portway_testkit::{Client, Gateway, TestCa, Visitor};
 use rustls::ClientConfig;
 
@@ -65,13 +66,20 @@ pub(crate) struct Door {
     pub(crate) http2: bool,
 }
 
+/// Limits that are for many visitors.
+const UNLIMITED: [&str; 5] =
+    ["ADDRESS_CONNECTIONS", "VISITOR_REQUESTS", "VISITOR_RATE", "WORKSPACE_REQUESTS", "WORKSPACE_RATE"];
+
 impl Stage {
     /// Starts a gateway for these private ports, with `more` in its configuration; with a TLS listener where `tls` says so.
     pub(crate) fn start(ports: &[u16], tls: bool, more: &str) -> Self {
         raise_descriptor_limit();
         let binary =
             std::env::var_os("PORTWAY_BIN").map_or_else(|| env!("CARGO_BIN_EXE_portway").into(), PathBuf::from);
-        let mut builder = Gateway::builder(&binary).config(&format!("{CONFIG}{}{more}", if tls { TLS } else { "" }));
+        // One user and one machine are everybody here.
+        let unlimited = |builder: Builder, limit: &&str| builder.env(&format!("PORTWAY_LIMITS_{limit}"), "0");
+        let builder = UNLIMITED.iter().fold(Gateway::builder(&binary), unlimited);
+        let mut builder = builder.config(&format!("{CONFIG}{}{more}", if tls { TLS } else { "" }));
         let ca = tls.then(TestCa::new);
         if let Some(ca) = &ca {
             let leaf = ca.leaf(&["*.portway.localhost", "portway.localhost"]);
