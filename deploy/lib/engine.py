@@ -84,8 +84,8 @@ def healthy(service):
 def main(what, checks, needs=lambda: None, failed=lambda: None):
     """Runs the script that calls this once more, in namespaces; there an engine, then each named check.
 
-    `what` is tried here, in words. `needs` ends the run where something is missing that the script alone needs, `failed`
-    prints what helps to see why a check did not hold. A check may give a word on what it found.
+    `what` is tried here, in words. `needs` ends the run where something is missing that the script alone needs,
+    `failed` prints what helps to see why a check did not hold. A check may give a word on what it found.
     """
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     sys.exit(inside(what, checks, failed) if sys.argv[1:] == ["--inside"] else outside(what, needs))
