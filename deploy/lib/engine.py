@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from http.client import HTTPException
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -108,7 +109,8 @@ def inside(what, checks, failed):
         since = time.monotonic()
         try:
             word = check()
-        except Failed as why:
+        # A connection that ends too soon does not hold either.
+        except (Failed, OSError, HTTPException) as why:
             print(f"FAILED  {name}: {why}", flush=True)
             failed()
             return 1
