@@ -60,6 +60,11 @@ impl Cidr {
         self.base.is_ipv4() == ip.is_ipv4() && self.mask(ip) == number(self.base)
     }
 
+    /// Whether some address is in both ranges.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.contains(other.base) || other.contains(self.base)
+    }
+
     /// Whether the range is one address.
     pub fn is_single(&self) -> bool {
         self.bits == if self.base.is_ipv4() { 32 } else { 128 }

@@ -13,13 +13,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use portway_core::Timestamp;
 use portway_core::access::Permit;
 use portway_core::activity::Attention;
+use portway_core::dial::Cidr;
 use portway_core::noticed::Notice;
 use portway_core::secret::SecretHash;
+use portway_http1::RequestHead;
 use tokio::sync::{oneshot, watch};
 
 use crate::busy::Busy;
 use crate::control::Control;
 use crate::directory::Directory;
+use crate::http::forwarded;
 use crate::leases::Leases;
 use crate::ledger::Ledger;
 use crate::limits::Limits;
@@ -145,7 +148,10 @@ impl Core {
 /// One visitor's connection.
 #[derive(Clone, Debug)]
 pub struct Visit {
+    /// Who it comes from, or whom a trusted proxy announced.
     pub peer: IpAddr,
+    /// The proxies whose word is taken, where the peer is one.
+    pub proxies: Option<Arc<[Cidr]>>,
     /// It came over TLS.
     pub secure: bool,
     pub http2: bool,
@@ -154,6 +160,15 @@ pub struct Visit {
 }
 
 impl Visit {
+    /// The address of whoever sent a request.
+    pub fn client(&self, head: &RequestHead) -> IpAddr {
+        let Some(proxies) = &self.proxies else { return self.peer };
+        let is_one = |name: &[u8]| name.eq_ignore_ascii_case(b"x-forwarded-for");
+        let lists: Vec<&[u8]> =
+            head.fields().iter().filter(|field| is_one(field.name)).map(|field| field.value).collect();
+        forwarded::client(self.peer, proxies, lists.into_iter())
+    }
+
     /// Whether this connection may carry requests for `host` (RFC 9110 7.4).
     pub fn certificate_covers(&self, host: &str) -> bool {
         self.shown.as_ref().is_none_or(|(sni, certificates)| certificates.covers(sni, host))

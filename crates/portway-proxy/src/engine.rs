@@ -26,7 +26,7 @@ use crate::directory::Directory;
 use crate::http::edge::{self, Tls};
 use crate::leases::Leases;
 use crate::ledger::{Ledger, LogStyle};
-use crate::limits::{CountedConnection, Limits};
+use crate::limits::Limits;
 use crate::settings::Shared;
 use crate::upstream::{Dialer, Pool};
 
@@ -79,7 +79,6 @@ struct Fresh {
     peer: SocketAddr,
     tls: bool,
     load: Load,
-    counted: CountedConnection,
 }
 
 impl Engine {
@@ -259,15 +258,9 @@ impl Seat {
     }
 
     fn place(&self, core: &Rc<Core>, tcp: TcpStream, peer: SocketAddr, tls: bool) {
-        let Some(counted) = self.limits.connection(peer.ip()) else {
-            core.ledger.limited("address-connections");
-            // A reset: nothing of ours waits for somebody who has more than enough.
-            let _ = socket2::SockRef::from(&tcp).set_linger(Some(Duration::ZERO));
-            return;
-        };
         let load = self.loads.assign(self.index);
         let Ok(tcp) = tcp.into_std() else { return };
-        let fresh = Fresh { tcp, peer, tls, load, counted };
+        let fresh = Fresh { tcp, peer, tls, load };
         if fresh.load.core == self.index {
             return self.serve(core, fresh);
         }
@@ -288,10 +281,10 @@ impl Seat {
         }
         let Ok(tcp) = TcpStream::from_std(fresh.tcp) else { return };
         let core = core.clone();
-        let (peer, load, counted) = (fresh.peer.ip().to_canonical(), fresh.load, fresh.counted);
+        let (peer, load) = (fresh.peer.ip().to_canonical(), fresh.load);
         spawn_local(async move {
             edge::serve(core, tcp, peer, tls).await;
-            drop((load, counted));
+            drop(load);
         });
     }
 }

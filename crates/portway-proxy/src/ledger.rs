@@ -209,7 +209,7 @@ impl Record<'_> {
             micros % 1000,
             self.body_in.get(),
             self.body_out.get(),
-            self.visit.peer,
+            self.visit.client(head),
         );
         if let Some(trace) = &self.trace {
             let _ = write!(out, ",\"trace_id\":\"{trace}\"");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use portway_core::access::{Front, Rules};
 use portway_core::cookie::ControlCookie;
-use portway_core::dial::DialRules;
+use portway_core::dial::{Cidr, DialRules};
 use portway_core::host::Names;
 
 use crate::limits::Allowed;
@@ -51,10 +51,23 @@ pub struct Settings {
     pub redirect_to_https: bool,
     /// `Strict-Transport-Security: max-age=…` on TLS answers, in seconds; 0 for none.
     pub hsts: u64,
+    /// Who stands in front and is believed.
+    pub proxies: Proxies,
     /// What one address, visitor or workspace may have.
     pub allowed: Allowed,
     /// The most connections at once, over all cores.
     pub connections: usize,
+}
+
+/// Proxies in front of the gateway.
+#[derive(Clone, Debug)]
+pub struct Proxies {
+    /// Where they are; what they say of who called them is believed.
+    pub trusted: Arc<[Cidr]>,
+    /// Every connection to the plain listener begins with the PROXY protocol, and comes from one of them.
+    pub before_plain: bool,
+    /// The same for the TLS listener.
+    pub before_tls: bool,
 }
 
 /// Who wakes a workspace by coming, besides its owner.

@@ -55,8 +55,16 @@ impl Client {
     /// # Errors
     /// The handshake's own.
     pub async fn try_connect_tls(address: SocketAddr, sni: &str, config: Arc<ClientConfig>) -> std::io::Result<Self> {
+        Self::tls_over(tcp(address).await, sni, config).await
+    }
+
+    /// [`Client::try_connect_tls`] on a connection that is there.
+    ///
+    /// # Errors
+    /// The handshake's own.
+    pub async fn tls_over(stream: TcpStream, sni: &str, config: Arc<ClientConfig>) -> std::io::Result<Self> {
         let name = ServerName::try_from(sni.to_owned()).expect("a server name");
-        let handshake = TlsConnector::from(config).connect(name, tcp(address).await);
+        let handshake = TlsConnector::from(config).connect(name, stream);
         Ok(Self::over(within("TLS handshake", handshake).await?))
     }
 

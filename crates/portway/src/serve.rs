@@ -258,6 +258,7 @@ fn proxy_settings(
         trace_field: settings.trace_field.clone(),
         redirect_to_https: settings.tls.as_ref().is_some_and(|tls| tls.redirect),
         hsts: settings.tls.as_ref().and_then(|tls| tls.hsts).map_or(0, |age| age.as_secs()),
+        proxies: settings.proxies.clone(),
         allowed: limits.allowed,
         connections: limits.connections,
     }

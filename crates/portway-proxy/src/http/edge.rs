@@ -1,10 +1,12 @@
 //! The edge of HTTP: which protocol a fresh connection speaks, and the requests for Portway itself that both share.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use portway_core::host::{Place, PortForm};
@@ -16,7 +18,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::answer::Answer;
-use super::{h1, h2};
+use super::{forwarded, h1, h2, proxy_protocol};
 use crate::core::{Core, Visit};
 use crate::date::http_date;
 use crate::io::{Duplex, Io};
@@ -36,10 +38,19 @@ pub struct Tls {
 }
 
 /// Serves one connection to its end.
-pub async fn serve(core: Rc<Core>, tcp: TcpStream, peer: std::net::IpAddr, tls: Option<Arc<Tls>>) {
+pub async fn serve(core: Rc<Core>, mut tcp: TcpStream, peer: IpAddr, tls: Option<Arc<Tls>>) {
     let _ = tcp.set_nodelay(true);
     crate::upstream::keep_alive(&tcp);
-    let mut visit = Visit { peer, secure: false, http2: false, shown: None };
+    let Some(peer) = visitor(&core, &mut tcp, peer, tls.is_some()).await else { return reset(&tcp) };
+    let proxies = &core.settings.proxies.trusted;
+    let proxies = forwarded::is_trusted(proxies, peer).then(|| proxies.clone());
+    let counted = core.limits.connection(peer);
+    // A proxy's connections are everybody's.
+    if counted.is_none() && proxies.is_none() {
+        core.ledger.limited("address-connections");
+        return reset(&tcp);
+    }
+    let mut visit = Visit { peer, proxies, secure: false, http2: false, shown: None };
     let Some(tls) = tls else { return plain(core, tcp, visit).await };
     visit.secure = true;
     let handshake = TlsAcceptor::from(tls.config.clone()).accept(tcp);
@@ -54,6 +65,34 @@ pub async fn serve(core: Rc<Core>, tcp: TcpStream, peer: std::net::IpAddr, tls: 
     } else {
         h1::serve(core, visit, Duplex::new(io), BytesMut::new()).await;
     }
+}
+
+/// Who is at the other end: the peer, or whom a trusted proxy announces on a listener that is for proxies alone.
+async fn visitor(core: &Core, tcp: &mut TcpStream, peer: IpAddr, tls: bool) -> Option<IpAddr> {
+    let proxies = &core.settings.proxies;
+    if !(if tls { proxies.before_tls } else { proxies.before_plain }) {
+        return Some(peer);
+    }
+    let announced = async {
+        if !forwarded::is_trusted(&proxies.trusted, peer) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        proxy_protocol::read(tcp).await
+    };
+    match timeout(core.settings.timeouts.request_head, announced).await {
+        Ok(Ok(source)) => Some(source.map_or(peer, |ip| ip.to_canonical())),
+        // It connected to look whether anybody is here.
+        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => None,
+        Ok(Err(_)) | Err(_) => {
+            core.ledger.rejected(400, "proxy-protocol");
+            None
+        }
+    }
+}
+
+/// Nothing of ours waits for somebody who is not served.
+fn reset(tcp: &TcpStream) {
+    let _ = socket2::SockRef::from(tcp).set_linger(Some(Duration::ZERO));
 }
 
 /// Plain connections speak HTTP/2 only by prior knowledge: the preface comes first or never.
@@ -100,7 +139,7 @@ pub async fn ask_control(
         request = request.header(name, trace);
     }
     let Ok(request) = request.body(body) else { return Refusal::NotFound.answer(form, None) };
-    match core.control.request(request, place, visit.peer).await {
+    match core.control.request(request, place, visit.client(head)).await {
         Ok(response) => Answer::from_http(response),
         Err(_) => Refusal::Unavailable.answer(form, None),
     }

@@ -73,7 +73,7 @@ impl<'a> Edit<'a> {
         Self {
             settings,
             permit,
-            peer: visit.peer,
+            peer: visit.client(head),
             upgrade,
             secure: visit.secure,
             sibling,

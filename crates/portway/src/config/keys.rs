@@ -144,6 +144,14 @@ itself.";
     DOMAINS_DEFAULT_PORT = "domains[].default_port", Integer, none("8080"),
 "As `default_port` above.";
 
+    PROXIES_TRUSTED = "proxies.trusted", Texts, none("[\"192.0.2.10\"]"),
+"Addresses or ranges of the ingress, or of load balancers, in front: `X-Forwarded-For` from them is believed. None of them
+may be in `workspaces.allow`, or the code in a workspace could say who it is. Default: nobody is believed.";
+
+    PROXIES_PROTOCOL = "proxies.protocol", Texts, none("[\"plain\", \"tls\"]"),
+"Listeners on which every connection comes from `trusted` and begins with the PROXY protocol (version 1 or 2): \"plain\" for
+`listen`, \"tls\" for `tls.listen`. All others are reset there; elsewhere it is no request. Default: none.";
+
     TLS_LISTEN = "tls.listen", Texts, "[\"127.0.0.1:8443\", \"[::1]:8443\"]",
 "Where TLS is answered (HTTP/1.1 and HTTP/2 by ALPN).";
 
@@ -439,6 +447,7 @@ pub(crate) const TABLES: &[Table] = &[
         commented: true,
         doc: "Several domains, instead of `domain`, `pattern`, `public` and `default_port`. One table for each.",
     },
+    Table { path: "proxies", commented: false, doc: "What stands in front of the gateway, if anything." },
     Table { path: "tls", commented: true, doc: "TLS. It is on as soon as there is a certificate." },
     Table {
         path: "tls.certificates[]",

@@ -6,6 +6,7 @@ mod domains;
 pub(crate) mod file;
 pub(crate) mod keys;
 pub(crate) mod problem;
+mod proxies;
 pub(crate) mod read;
 pub(crate) mod reference;
 pub(crate) mod settings;

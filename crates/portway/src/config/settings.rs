@@ -11,6 +11,7 @@ use portway_core::dial::Cidr;
 use portway_core::host::{ControlHost, Domain, Names, Scheme};
 use portway_core::workspace::Level;
 use portway_proxy::limits::Allowed;
+use portway_proxy::settings::Proxies;
 use portway_sources::{SharedPlace, StorePlace};
 use tracing::level_filters::LevelFilter;
 
@@ -19,6 +20,7 @@ use super::domains::{self, DomainSetting};
 use super::file;
 use super::keys::{self, Key, Kind};
 use super::problem::{Complaint, Place, Problem, nearest};
+use super::proxies;
 use super::read::{self, Reader};
 use super::values::{default_data, field_name, format, level, one_socket, resolve, sockets};
 
@@ -52,6 +54,8 @@ pub(crate) struct Settings {
     /// The port of the IDE that carries connections to ports on a workspace's loopback; `None` where it does not.
     pub(crate) ide: Option<u16>,
     ide_page: Option<String>,
+    /// Who stands in front and is believed.
+    pub(crate) proxies: Proxies,
     /// Where workspaces may be dialled.
     pub(crate) allow: Vec<Cidr>,
     /// The control plane beside it.
@@ -275,6 +279,7 @@ fn build(
         None if embedded => ["127.0.0.0/8", "::1"].iter().filter_map(|range| range.parse().ok()).collect(),
         None => Vec::new(),
     };
+    let proxies = proxies::read(r, &allow)?;
     let workspaces_file = r.read(&keys::WORKSPACES_FILE, read::text);
     let ports = || read::list(Kind::Integers, read::port);
     let rules = Rules {
@@ -336,6 +341,7 @@ fn build(
         ide,
         ide_page,
         allow,
+        proxies,
         control_plane,
         workspaces_file_place: workspaces_file.as_ref().map_or(Place::Default, |file| file.place.clone()),
         workspaces_file: workspaces_file.map(|file| resolve(&folder, &file.value, &file.place)),

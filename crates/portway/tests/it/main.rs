@@ -32,6 +32,7 @@ mod names;
 mod old_visitors;
 mod pool;
 mod profiles;
+mod proxies;
 mod replicas;
 mod response_edits;
 mod revocation;
