@@ -141,6 +141,23 @@ http://localhost:3000, lead to the port's public address.")]
     /// Print the reference of all settings
     #[command(subcommand)]
     Config(Config),
+    /// Print what makes a shell complete commands and flags
+    #[command(after_help = "\
+Examples:
+  portway completions bash > /usr/share/bash-completion/completions/portway
+  portway completions zsh > /usr/share/zsh/site-functions/_portway
+  portway completions fish > /usr/share/fish/vendor_completions.d/portway.fish")]
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual page, or write one for each command
+    #[command(after_help = "\
+Examples:
+  portway man | man -l -
+  portway man --dir /usr/local/share/man/man1")]
+    Man {
+        /// Write a page for each command into this folder
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 mod context;
+mod describe;
 mod health;
 mod migrate;
 mod port;
@@ -33,6 +34,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Port(command) => port::run(global, command).await,
         Command::Share(command) => share::run(global, command).await,
         Command::Token(command) => token::run(global, command).await,
+        Command::Completions { shell } => describe::completions(shell),
+        Command::Man { dir } => describe::man(dir.as_deref()),
         Command::Config(Config::Reference) => output::print(&reference::text()),
     }
 }
