@@ -10,6 +10,7 @@ pub(crate) mod forwarded;
 mod frames;
 pub mod h1;
 pub mod h2;
+mod loops;
 mod proxy_protocol;
 pub mod route;
 mod wake;

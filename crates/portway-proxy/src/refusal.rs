@@ -56,6 +56,8 @@ pub(crate) enum Refusal {
     WakeFailed,
     /// It was woken too often.
     WokenTooOften,
+    /// It has come back again and again.
+    Loop,
     /// A visitor asks for more at once, or faster, than one may.
     TooManyRequests,
     /// All visitors together ask for more of this workspace than one gets.
@@ -121,6 +123,7 @@ impl Refusal {
             Self::RunningLimit(_) => (429, "workspace-limit"),
             Self::WakeFailed => (503, "wake-failed"),
             Self::WokenTooOften => (429, "woken-too-often"),
+            Self::Loop => (508, "loop-detected"),
             Self::TooManyRequests => (429, "too-many-requests"),
             Self::WorkspaceBusy => (503, "workspace-busy"),
             Self::Unavailable => (503, "unavailable"),
@@ -245,6 +248,10 @@ impl Refusal {
             Self::WakeFailed => (
                 "This workspace could not be started",
                 "The control plane did not start it, or your login there has ended. Try again, or start it from your workspaces.",
+            ),
+            Self::Loop => (
+                "This request goes in circles",
+                "The server behind this address passes requests on to this very address. Have it pass them to the server that is meant, on localhost.",
             ),
             Self::TooManyRequests => (
                 "Too much at once",

@@ -15,7 +15,7 @@ use portway_core::secret::TOKEN_PREFIX;
 use portway_core::workspace::{Cors, Profile};
 use portway_http1::{Field, Fields, Framing, HeadWriter, Name, Reject, RequestHead};
 
-use super::{cors, frames};
+use super::{cors, frames, loops};
 use crate::core::Visit;
 use crate::settings::Settings;
 
@@ -168,6 +168,7 @@ impl<'a> Edit<'a> {
         let asked_by = asked_by.and_then(|origin| host_of(&mapping.inward(origin)));
         writer.put("X-Forwarded-Host", asked_by.as_ref().unwrap_or(&host))?;
         writer.put("X-Forwarded-Proto", scheme.as_str())?;
+        writer.put(loops::FIELD, loops::OURS)?;
         writer.finish();
         Ok(())
     }

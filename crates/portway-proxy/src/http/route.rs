@@ -16,7 +16,7 @@ use portway_http1::{Name, RequestHead};
 use super::RESERVED;
 use super::answer::Answer;
 use super::challenge::{challenge, is_missed, repair};
-use super::{cors, credentials, wake};
+use super::{cors, credentials, loops, wake};
 use crate::core::{Core, Visit};
 use crate::leases::Lease;
 use crate::limits::{Limited, Who};
@@ -112,6 +112,9 @@ fn find(core: &Core, visit: &Visit, head: &RequestHead, tried: Tried) -> Result<
 
     if head.method() == b"CONNECT" {
         return refuse(Refusal::Method);
+    }
+    if loops::is_loop(head) {
+        return refuse(Refusal::Loop);
     }
     // HTTP/1.0 without a Host names nothing.
     let Some(authority) = head.authority() else { return refuse(Refusal::WrongAuthority) };

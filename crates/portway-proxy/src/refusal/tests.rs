@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 
-const ALL: [(&str, Refusal); 32] = [
+const ALL: [(&str, Refusal); 33] = [
     ("wrong-authority", Refusal::WrongAuthority),
     ("not-found", Refusal::NotFound),
     ("method", Refusal::Method),
@@ -35,6 +35,7 @@ const ALL: [(&str, Refusal); 32] = [
     ("running-limit-to-guests", Refusal::RunningLimit(false)),
     ("wake-failed", Refusal::WakeFailed),
     ("woken-too-often", Refusal::WokenTooOften),
+    ("loop", Refusal::Loop),
     ("too-many-requests", Refusal::TooManyRequests),
     ("workspace-busy", Refusal::WorkspaceBusy),
     ("unavailable", Refusal::Unavailable),

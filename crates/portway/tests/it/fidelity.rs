@@ -104,8 +104,15 @@ async fn every_request_arrives_as_it_was_sent() {
         let seen = Echo::reflected(&answer);
         let shown = request.escape_ascii();
         assert_eq!(seen.start_line(), format!("{method} {target} HTTP/1.1"), "{shown}");
-        let own =
-            ["host", "content-length", "transfer-encoding", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+        let own = [
+            "host",
+            "content-length",
+            "transfer-encoding",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "cdn-loop",
+        ];
         let wanted: Vec<_> = fields.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         assert_eq!(foreign(&seen, &own), wanted, "{shown}");
         assert_eq!(seen.body, body, "{shown}");

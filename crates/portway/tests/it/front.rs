@@ -40,7 +40,8 @@ async fn requests_and_answers_pass_as_they_are() {
     let wanted = format!(
         "POST /api/v1/workspaces?a=%2F&b HTTP/1.1\r\nHost: {}\r\nOrigin: {origin}\r\nx-custom: One\r\n\
          Cookie: session=01HX; theme=dark\r\nAuthorization: Bearer pat_1\r\nContent-Length: 4\r\n\
-         X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: {}\r\nX-Forwarded-Proto: http\r\n\r\nbody",
+         X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: {}\r\nX-Forwarded-Proto: http\r\n\
+         CDN-Loop: portway\r\n\r\nbody",
         door.host, door.host
     );
     assert_eq!(api.text(), wanted);

@@ -28,6 +28,7 @@ mod hub;
 mod interim;
 mod jwt;
 mod limits;
+mod loops;
 mod names;
 mod old_visitors;
 mod pool;

@@ -183,7 +183,7 @@ async fn nginx_adds_to_what_the_visitor_wrote() {
 }
 
 /// A proxy that listens.
-fn run(command: &mut Command, port: u16) -> Service {
+pub(crate) fn run(command: &mut Command, port: u16) -> Service {
     let service = Service::spawn(command.stdout(Stdio::null()).stderr(Stdio::null()));
     eventually("the proxy to listen", || is_listening(port));
     service

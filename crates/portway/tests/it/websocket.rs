@@ -51,7 +51,7 @@ async fn the_handshake_arrives_as_it_was_sent() {
     let wanted = format!(
         "GET /ws?a=%2F HTTP/1.1\r\nHost: localhost:{port}\r\nSec-WebSocket-Version: 13\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{extra}Connection: Upgrade\r\nUpgrade: websocket\r\n\
-         X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: localhost:{port}\r\nX-Forwarded-Proto: http\r\n\r\n"
+         X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: localhost:{port}\r\nX-Forwarded-Proto: http\r\nCDN-Loop: portway\r\n\r\n"
     );
     assert_eq!(recorder.text(), wanted);
     stage.gateway.stop();

@@ -59,7 +59,7 @@ async fn the_dev_server_sees_an_ordinary_handshake() {
         "GET /hmr?a=%2F HTTP/1.1\r\nHost: localhost:{port}\r\nSec-WebSocket-Key: {key}\r\n\
          origin: http://evil.example\r\nsec-websocket-version: 13\r\nsec-websocket-protocol: vite-hmr\r\ncookie: a=1\r\n\
          Connection: Upgrade\r\nUpgrade: websocket\r\nX-Forwarded-For: 127.0.0.1\r\n\
-         X-Forwarded-Host: localhost:{port}\r\nX-Forwarded-Proto: http\r\n\r\n"
+         X-Forwarded-Host: localhost:{port}\r\nX-Forwarded-Proto: http\r\nCDN-Loop: portway\r\n\r\n"
     );
     assert_eq!(seen, wanted);
     stage.gateway.stop();

@@ -270,6 +270,7 @@ fn end_to_end(head: &Message, wants: &[&str]) -> Vec<u8> {
         "x-forwarded-for",
         "x-forwarded-host",
         "x-forwarded-proto",
+        "cdn-loop",
     ];
     let dropped = |name: &[u8]| {
         let own = OWN.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()));
