@@ -223,6 +223,7 @@ impl Seat {
                 _ = tick.tick() => {
                     core.ledger.cut(core.leases.expire(core.now()));
                     core.pool.sweep();
+                    core.ledger.idle(core.pool.len());
                     core.report_activity();
                     core.ledger.flush();
                 }

@@ -30,6 +30,26 @@ pub enum LogStyle {
     Human,
 }
 
+/// The reason of a request that the dev server has answered.
+pub const RELAYED: &str = "relayed";
+
+/// Something that counts as open until it is dropped.
+#[derive(Debug)]
+pub struct Open(Gauge);
+
+impl Open {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.increment(1.0);
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
 /// The books of one core.
 #[derive(Debug)]
 pub struct Ledger {
@@ -46,8 +66,14 @@ pub struct Ledger {
     cut: Counter,
     refused: Counter,
     rejected: Counter,
-    /// Streams of this core that are open now.
+    /// Streams of this core that are open now, and those that are tunnels.
     open: Gauge,
+    tunnels: Gauge,
+    /// Connections of visitors, plain and TLS.
+    connections: [Gauge; 2],
+    handshakes: [Counter; 2],
+    /// Connections to dev servers that wait to be used again, and how many were told.
+    idle: (Gauge, Cell<usize>),
 }
 
 impl Ledger {
@@ -68,6 +94,10 @@ impl Ledger {
             refused: counter!("portway_access_denied_total"),
             rejected: counter!("portway_requests_rejected_total"),
             open: gauge!("portway_requests_open"),
+            tunnels: gauge!("portway_tunnels_open"),
+            connections: ["plain", "tls"].map(|listener| gauge!("portway_connections_open", "listener" => listener)),
+            handshakes: ["failed", "done"].map(|result| counter!("portway_tls_handshakes_total", "result" => result)),
+            idle: (gauge!("portway_upstream_idle"), Cell::default()),
         }
     }
 
@@ -75,6 +105,25 @@ impl Ledger {
     pub fn denied(&self, reason: Reason) {
         self.refused.increment(1);
         tracing::debug!(reason = reason.as_str(), "denied");
+    }
+
+    /// Counts a visitor's connection until it is dropped.
+    pub fn connection(&self, tls: bool) -> Open {
+        let [plain, secure] = &self.connections;
+        Open::new(if tls { secure } else { plain })
+    }
+
+    /// Notes the end of a TLS handshake.
+    pub fn handshake(&self, done: bool) {
+        let [failed, succeeded] = &self.handshakes;
+        if done { succeeded.increment(1) } else { failed.increment(1) }
+    }
+
+    /// Notes how many connections of this core to dev servers are idle now.
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+    pub fn idle(&self, count: usize) {
+        let (gauge, told) = &self.idle;
+        gauge.increment(count as f64 - told.replace(count) as f64);
     }
 
     /// Notes a connection or request that was one too many for whoever made it.
@@ -107,6 +156,7 @@ impl Ledger {
             trace: self.traces.of(head),
             status: Cell::new(0),
             reason: Cell::new("aborted"),
+            tunnel: RefCell::default(),
             body_in: Cell::new(0),
             body_out: Cell::new(0),
             workspace: RefCell::default(),
@@ -147,6 +197,7 @@ pub struct Record<'a> {
     trace: Option<Rc<str>>,
     status: Cell<u16>,
     reason: Cell<&'static str>,
+    tunnel: RefCell<Option<Open>>,
     body_in: Cell<u64>,
     body_out: Cell<u64>,
     workspace: RefCell<Option<Whose>>,
@@ -159,6 +210,11 @@ impl Record<'_> {
             return;
         }
         *self.workspace.borrow_mut() = Some((permit.workspace().id.clone(), permit.user().cloned()));
+    }
+
+    /// It has become a tunnel.
+    pub fn tunnels(&self) {
+        *self.tunnel.borrow_mut() = Some(Open::new(&self.ledger.tunnels));
     }
 
     /// The request's id, where ids are configured.
@@ -234,6 +290,10 @@ impl Drop for Record<'_> {
         let class = usize::from(self.status.get() / 100).min(5);
         if let Some(counter) = ledger.requests.get(class) {
             counter.increment(1);
+        }
+        // Most are, and the classes above have them.
+        if self.reason.get() != RELAYED {
+            counter!("portway_request_reasons_total", "reason" => self.reason.get()).increment(1);
         }
         ledger.bytes_in.increment(self.body_in.get());
         ledger.bytes_out.increment(self.body_out.get());

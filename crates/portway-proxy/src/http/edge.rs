@@ -50,11 +50,14 @@ pub async fn serve(core: Rc<Core>, mut tcp: TcpStream, peer: IpAddr, tls: Option
         core.ledger.limited("address-connections");
         return reset(&tcp);
     }
+    let _open = core.ledger.connection(tls.is_some());
     let mut visit = Visit { peer, proxies, secure: false, http2: false, shown: None };
     let Some(tls) = tls else { return plain(core, tcp, visit).await };
     visit.secure = true;
     let handshake = TlsAcceptor::from(tls.config.clone()).accept(tcp);
-    let Ok(Ok(stream)) = timeout(core.settings.timeouts.tls_handshake, handshake).await else { return };
+    let shaken = timeout(core.settings.timeouts.tls_handshake, handshake).await;
+    core.ledger.handshake(matches!(shaken, Ok(Ok(_))));
+    let Ok(Ok(stream)) = shaken else { return };
     let session = stream.get_ref().1;
     let http2 = session.alpn_protocol() == Some(b"h2");
     visit.shown = session.server_name().map(|name| (name.into(), tls.certificates.clone()));

@@ -27,7 +27,7 @@ use crate::control::BODY_MAX;
 use crate::core::{Core, Visit};
 use crate::io::Duplex;
 use crate::leases::Lease;
-use crate::ledger::Record;
+use crate::ledger::{RELAYED, Record};
 use crate::refusal::{Form, Refusal};
 use crate::relay::forward::{Ended, forward};
 
@@ -168,7 +168,7 @@ async fn relay(
     let close = responder.closes();
     match ended {
         Ended::Complete { request_complete, status } => {
-            record.close(status, "relayed");
+            record.close(status, RELAYED);
             if request_complete && !close { Next::Request } else { Next::Close }
         }
         Ended::Switched(connection, response) => {

@@ -35,7 +35,7 @@ use crate::busy::Busy;
 use crate::control::BODY_MAX;
 use crate::core::{Core, Visit};
 use crate::leases::Lease;
-use crate::ledger::Record;
+use crate::ledger::{RELAYED, Record};
 use crate::refusal::{Form, Refusal};
 use crate::relay::forward::{Ended, forward};
 
@@ -249,7 +249,7 @@ async fn relay(
     core.active(lease.permit(), Attention::Background);
     record.moved(lease.up().moved.get(), responder.body());
     match ended {
-        Ended::Complete { status, .. } => record.close(status, "relayed"),
+        Ended::Complete { status, .. } => record.close(status, RELAYED),
         Ended::Refused(refusal) => {
             let answer = edge::refused(core, head, &lease, &refusal);
             if let Some(respond) = Wire::take_waiting(&wire) {

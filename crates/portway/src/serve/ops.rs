@@ -63,7 +63,16 @@ pub(super) fn recorder() -> Result<PrometheusHandle, Failure> {
         metrics::Unit::Seconds,
         "Since the control plane's database last answered."
     );
+    metrics::describe_counter!(
+        "portway_request_reasons_total",
+        "Requests that a dev server did not simply answer, by reason."
+    );
+    metrics::describe_counter!("portway_tls_handshakes_total", "TLS handshakes of visitors, done and failed.");
+    metrics::describe_counter!("portway_limited_total", "Connections and requests that were one too many.");
     metrics::describe_gauge!("portway_requests_open", "Requests and tunnels under way.");
+    metrics::describe_gauge!("portway_tunnels_open", "WebSockets that are open.");
+    metrics::describe_gauge!("portway_connections_open", "Connections of visitors.");
+    metrics::describe_gauge!("portway_upstream_idle", "Connections to dev servers that wait to be used again.");
     metrics::describe_histogram!(
         "portway_change_seconds",
         metrics::Unit::Seconds,

@@ -29,6 +29,7 @@ mod interim;
 mod jwt;
 mod limits;
 mod loops;
+mod metrics;
 mod names;
 mod old_visitors;
 mod pool;

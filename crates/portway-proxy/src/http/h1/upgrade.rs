@@ -35,6 +35,7 @@ pub(super) async fn switch(
     if written.is_err() || visitor.io.write_all(&out).await.is_err() {
         return Next::Reset;
     }
+    record.tunnels();
     let (up, down) = (lease.up(), lease.down());
     let from_visitor = visitor.buf.take();
     let ended = tokio::select! {

@@ -52,6 +52,7 @@ pub(super) async fn switch(
         connection.io.reset_on_close();
         return record.close(499, "visitor-gone");
     };
+    record.tunnels();
     let wire = RefCell::new(Wire::Sending(stream));
     let (up, down) = (lease.up(), lease.down());
     let joined = async {
