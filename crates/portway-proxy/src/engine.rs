@@ -26,7 +26,7 @@ use crate::directory::Directory;
 use crate::http::edge::{self, Tls};
 use crate::leases::Leases;
 use crate::ledger::{Ledger, LogStyle};
-use crate::limits::Limits;
+use crate::limits::{CountedSocket, Limits};
 use crate::settings::Shared;
 use crate::upstream::{Dialer, Pool};
 
@@ -79,6 +79,7 @@ struct Fresh {
     peer: SocketAddr,
     tls: bool,
     load: Load,
+    socket: CountedSocket,
 }
 
 impl Engine {
@@ -190,7 +191,12 @@ impl Seat {
             leases: Rc::new(Leases::default()),
             limits: self.limits.clone(),
             pool: Pool::default(),
-            dialer: Dialer::new(self.settings.clone(), self.control.clone(), self.upstream_tls.clone()),
+            dialer: Dialer::new(
+                self.settings.clone(),
+                self.control.clone(),
+                self.upstream_tls.clone(),
+                self.limits.clone(),
+            ),
             control: self.control.clone(),
             tokens: RefCell::default(),
             repaired: RefCell::default(),
@@ -261,7 +267,7 @@ impl Seat {
     fn place(&self, core: &Rc<Core>, tcp: TcpStream, peer: SocketAddr, tls: bool) {
         let load = self.loads.assign(self.index);
         let Ok(tcp) = tcp.into_std() else { return };
-        let fresh = Fresh { tcp, peer, tls, load };
+        let fresh = Fresh { tcp, peer, tls, load, socket: self.limits.socket() };
         if fresh.load.core == self.index {
             return self.serve(core, fresh);
         }
@@ -282,10 +288,10 @@ impl Seat {
         }
         let Ok(tcp) = TcpStream::from_std(fresh.tcp) else { return };
         let core = core.clone();
-        let (peer, load) = (fresh.peer.ip().to_canonical(), fresh.load);
+        let (peer, open) = (fresh.peer.ip().to_canonical(), (fresh.load, fresh.socket));
         spawn_local(async move {
             edge::serve(core, tcp, peer, tls).await;
-            drop(load);
+            drop(open);
         });
     }
 }
@@ -299,9 +305,9 @@ fn apply(core: &Core, update: &Update) {
 async fn accept(seat: Rc<Seat>, core: Rc<Core>, listener: TcpListener, tls: bool) {
     let mut draining = seat.draining.clone();
     loop {
-        // At the limit the next ones wait in the backlog.
+        // At a limit the next ones wait in the backlog.
         let next = async {
-            while seat.loads.total() >= seat.settings.connections {
+            while seat.loads.total() >= seat.settings.connections || seat.limits.is_full() {
                 sleep(FULL).await;
             }
             listener.accept().await

@@ -10,7 +10,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Cells of a table. Two busy keys hide behind each other's cells once in a hundred million pairs.
@@ -31,6 +31,8 @@ pub struct Allowed {
     pub workspace_requests: u32,
     /// Requests to one workspace, a second.
     pub workspace_rate: u32,
+    /// Open sockets to visitors and dev servers together: what the process has descriptors for.
+    pub sockets: usize,
 }
 
 /// Whose limit is reached.
@@ -56,6 +58,7 @@ struct Shared {
     allowed: Allowed,
     hasher: RandomState,
     started: Instant,
+    sockets: AtomicUsize,
     connections: Table,
     visitors: Table,
     workspaces: Table,
@@ -84,6 +87,10 @@ pub struct Counted {
     workspace: Option<Cells>,
 }
 
+/// One open socket, until it is dropped.
+#[derive(Debug)]
+pub struct CountedSocket(Limits);
+
 /// One connection that counts for its address, until it is dropped.
 #[derive(Debug)]
 pub struct CountedConnection {
@@ -97,10 +104,23 @@ impl Limits {
             allowed,
             hasher: RandomState::new(),
             started: Instant::now(),
+            sockets: AtomicUsize::new(0),
             connections: Table::default(),
             visitors: Table::default(),
             workspaces: Table::default(),
         }))
+    }
+
+    /// Whether no more sockets may be opened. Two cores that ask at once may each open one more.
+    pub fn is_full(&self) -> bool {
+        let most = self.0.allowed.sockets;
+        most != 0 && self.0.sockets.load(Ordering::Relaxed) >= most
+    }
+
+    /// Counts an open socket.
+    pub fn socket(&self) -> CountedSocket {
+        self.0.sockets.fetch_add(1, Ordering::Relaxed);
+        CountedSocket(self.clone())
     }
 
     /// Counts a connection; `None` where its address has as many as it may.
@@ -207,6 +227,12 @@ impl Drop for Counted {
         if let Some(cells) = self.workspace {
             self.limits.0.workspaces.leave(cells);
         }
+    }
+}
+
+impl Drop for CountedSocket {
+    fn drop(&mut self) {
+        self.0.0.sockets.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

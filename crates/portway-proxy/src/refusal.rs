@@ -114,6 +114,7 @@ impl Refusal {
             Self::TooLarge => (413, "body-too-large"),
             Self::RequestTimeout => (408, "request-timeout"),
             Self::Dial(error @ DialError::Timeout, ..) => (504, error.as_str()),
+            Self::Dial(error @ DialError::Overloaded, ..) => (503, error.as_str()),
             Self::Dial(error, ..) => (502, error.as_str()),
             Self::BadUpstream(_) => (502, "bad-upstream"),
             Self::UpstreamTimeout(_) => (504, "upstream-timeout"),
@@ -139,6 +140,7 @@ impl Refusal {
             Self::Revoked
             | Self::Asleep(State::Starting | State::Stopping, _)
             | Self::TooManyRequests
+            | Self::Dial(DialError::Overloaded, ..)
             | Self::WorkspaceBusy
             | Self::Unavailable => answer.field("Retry-After", "1"),
             // The budget is counted over an hour.
@@ -304,6 +306,7 @@ fn dial_words(error: DialError, port: u16, here: bool) -> (String, String) {
         DialError::Closed => format!("Nothing is listening on port {port}"),
         DialError::Timeout => format!("Port {port} does not answer"),
         DialError::Tls => format!("Port {port} does not speak TLS"),
+        DialError::Overloaded => "The gateway is full".to_owned(),
         DialError::NoAddress | DialError::Refused(_) | DialError::Network => {
             "The workspace cannot be reached".to_owned()
         }
@@ -319,6 +322,7 @@ fn dial_words(error: DialError, port: u16, here: bool) -> (String, String) {
         DialError::Tls => format!("The TLS handshake with port {port} failed. If the server speaks plain HTTP, leave out the s behind the port."),
         DialError::NoAddress => "The name of the workspace has no address right now. It may be starting or stopped.".to_owned(),
         DialError::Refused(_) => "The gateway's rules do not allow the address of this workspace. Its administrator can find the reason in the log.".to_owned(),
+        DialError::Overloaded => "It has as many connections open as it may. Try again in a moment.".to_owned(),
         DialError::Network => "The network does not lead to the workspace right now.".to_owned(),
     };
     (title, text)

@@ -6,6 +6,7 @@
 mod beside;
 mod certificates;
 mod control;
+mod descriptors;
 mod listen;
 mod logs;
 mod ops;
@@ -25,6 +26,7 @@ use portway_core::host::Names;
 use portway_proxy::control::Control;
 use portway_proxy::directory::Directory;
 use portway_proxy::engine::{Engine, Parts};
+use portway_proxy::limits::Allowed;
 use portway_proxy::settings::{Settings as ProxySettings, Timeouts, WakeBy};
 use portway_proxy::tls::upstream_config;
 use portway_sources::{CatchUp, Publisher, Store, load_file, watch_file, watch_store};
@@ -73,6 +75,7 @@ pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failu
     let names = settings.names(first(&bound.plain_at), first(&bound.tls_at));
     let mut warnings = settings.warnings.clone();
     let certificates = settings.tls.as_ref().map(|tls| Identity::load(tls, &names, &mut warnings)).transpose()?;
+    let sockets = descriptors::raise(settings.threads, settings.limits.connections, &mut warnings)?;
     let writer = logs::start(&settings.log);
 
     let store = open_store(&settings).await?;
@@ -86,7 +89,7 @@ pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failu
     let (control, calls) = Control::channel();
     let plane = beside.plane(&settings, &store)?;
     let can_stop = plane.waker.as_ref().is_some_and(Waker::can_stop);
-    let proxy = proxy_settings(&settings, &names, &bound, relied_on(&settings).await, can_stop);
+    let proxy = proxy_settings(&settings, &names, &bound, relied_on(&settings).await, can_stop, sockets);
     let engine = Engine::start(Parts {
         settings: Arc::new(proxy),
         directory: Directory::new(publisher.directory()),
@@ -225,6 +228,7 @@ fn proxy_settings(
     bound: &Bound,
     relied_on: ReliedOn,
     can_stop: bool,
+    sockets: usize,
 ) -> ProxySettings {
     let (limits, wake) = (&settings.limits, settings.control_plane.wake.as_ref());
     let own = bound.plain_at.iter().chain(&bound.tls_at).copied().chain([bound.ops_at]).collect();
@@ -259,7 +263,7 @@ fn proxy_settings(
         redirect_to_https: settings.tls.as_ref().is_some_and(|tls| tls.redirect),
         hsts: settings.tls.as_ref().and_then(|tls| tls.hsts).map_or(0, |age| age.as_secs()),
         proxies: settings.proxies.clone(),
-        allowed: limits.allowed,
+        allowed: Allowed { sockets, ..limits.allowed },
         connections: limits.connections,
     }
 }

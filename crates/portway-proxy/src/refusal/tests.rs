@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 
-const ALL: [(&str, Refusal); 33] = [
+const ALL: [(&str, Refusal); 34] = [
     ("wrong-authority", Refusal::WrongAuthority),
     ("not-found", Refusal::NotFound),
     ("method", Refusal::Method),
@@ -21,6 +21,7 @@ const ALL: [(&str, Refusal); 33] = [
     ("address-refused", Refusal::Dial(DialError::Refused(DialRefusal::Own), 3000, false)),
     ("upstream-tls", Refusal::Dial(DialError::Tls, 8443, false)),
     ("unreachable", Refusal::Dial(DialError::Network, 3000, false)),
+    ("overloaded", Refusal::Dial(DialError::Overloaded, 3000, false)),
     ("bad-upstream", Refusal::BadUpstream(3000)),
     ("upstream-timeout", Refusal::UpstreamTimeout(3000)),
     ("control-upstream", Refusal::ControlUpstream),

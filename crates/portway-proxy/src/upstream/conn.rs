@@ -13,6 +13,7 @@ use portway_http1::{Framing, HeadParser, Limits, Name, ResponseHead};
 use tokio::time::timeout;
 
 use crate::io::Duplex;
+use crate::limits::CountedSocket;
 
 /// What is believed of a server that announces nothing. Some close after two seconds (gunicorn), most after five.
 const UNANNOUNCED: Duration = Duration::from_secs(2);
@@ -39,10 +40,11 @@ pub struct Connection {
     pub reused: bool,
     idle_since: Instant,
     announced: Option<Duration>,
+    _socket: CountedSocket,
 }
 
 impl Connection {
-    pub fn new(io: Duplex, peer: IpAddr) -> Self {
+    pub fn new(io: Duplex, peer: IpAddr, socket: CountedSocket) -> Self {
         Self {
             io,
             buf: BytesMut::new(),
@@ -51,6 +53,7 @@ impl Connection {
             reused: false,
             idle_since: Instant::now(),
             announced: None,
+            _socket: socket,
         }
     }
 

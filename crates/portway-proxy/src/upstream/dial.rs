@@ -22,6 +22,7 @@ use tokio_rustls::TlsConnector;
 use super::conn::Connection;
 use crate::control::{Control, Resolved};
 use crate::io::{Duplex, Io};
+use crate::limits::Limits;
 use crate::settings::Shared;
 
 /// How long a resolved name is believed. A workspace's address can be another tenant's a moment later (R36).
@@ -44,6 +45,8 @@ pub enum DialError {
     Tls,
     /// Anything else the network says.
     Network,
+    /// The gateway has as many sockets open as it may.
+    Overloaded,
 }
 
 impl DialError {
@@ -56,6 +59,7 @@ impl DialError {
             Self::Refused(_) => "address-refused",
             Self::Tls => "upstream-tls",
             Self::Network => "upstream-unreachable",
+            Self::Overloaded => "overloaded",
         }
     }
 }
@@ -109,13 +113,14 @@ pub struct Dialer {
     settings: Shared,
     control: Control,
     tls: Arc<rustls::ClientConfig>,
+    limits: Limits,
     /// By the workspace's key.
     names: RefCell<HashMap<Arc<str>, Known>>,
 }
 
 impl Dialer {
-    pub fn new(settings: Shared, control: Control, tls: Arc<rustls::ClientConfig>) -> Self {
-        Self { settings, control, tls, names: RefCell::default() }
+    pub fn new(settings: Shared, control: Control, tls: Arc<rustls::ClientConfig>, limits: Limits) -> Self {
+        Self { settings, control, tls, limits, names: RefCell::default() }
     }
 
     /// The addresses a permit's workspace has now, in the order to try them.
@@ -162,6 +167,10 @@ impl Dialer {
             tracing::warn!(event = "address-refused", ws_id = %workspace, address = %ip, port, %refusal);
             DialError::Refused(refusal)
         })?;
+        if self.limits.is_full() {
+            return Err(DialError::Overloaded);
+        }
+        let socket = self.limits.socket();
         let limit = self.settings.timeouts.connect;
         let tcp = match timeout(limit, TcpStream::connect(address)).await {
             Ok(Ok(tcp)) => tcp,
@@ -184,7 +193,7 @@ impl Dialer {
                 }
             }
         };
-        Ok(Connection::new(Duplex::new(io), address.ip()))
+        Ok(Connection::new(Duplex::new(io), address.ip(), socket))
     }
 
     async fn resolve(&self, workspace: &Workspace, name: &Arc<str>) -> Arc<[IpAddr]> {
@@ -247,6 +256,7 @@ fn worse(one: DialError, two: DialError) -> DialError {
         DialError::Timeout => 3,
         DialError::Tls => 4,
         DialError::Refused(_) => 5,
+        DialError::Overloaded => 6,
     };
     if rank(two) >= rank(one) { two } else { one }
 }

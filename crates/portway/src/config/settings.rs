@@ -310,6 +310,8 @@ fn build(
         visitor_rate: r.read(&keys::LIMITS_VISITOR_RATE, count)?.value,
         workspace_requests: r.read(&keys::LIMITS_WORKSPACE_REQUESTS, count)?.value,
         workspace_rate: r.read(&keys::LIMITS_WORKSPACE_RATE, count)?.value,
+        // What the process may open is known when it runs.
+        sockets: 0,
     };
     let limits = Limits {
         connections: size(r.read(&keys::LIMITS_CONNECTIONS, read::integer(1, 10_000_000))?.value),

@@ -1,12 +1,15 @@
 //! What one address, visitor or workspace may have: the one too many is told so, and nobody else notices.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
 use portway_testkit::upstream::Gate;
-use portway_testkit::{Client, Echo, Ending, Recorder, Step, eventually_async};
+use portway_testkit::{Client, Echo, Ending, Gateway, Recorder, Step, TempDir, eventually_async};
 use tokio::net::TcpStream;
 
 use crate::http2_client::{Http2, finish};
 use crate::hub::metric_of;
-use crate::stage::{Door, Stage, plan};
+use crate::stage::{Door, Stage, binary, plan};
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\n";
 
@@ -135,6 +138,58 @@ async fn a_stranger_who_asks_too_fast_takes_nothing_from_those_who_are_logged_in
     assert_eq!(last, 429, "pages of our own have no limit");
     assert_eq!(Door { auth: String::new(), ..door.clone() }.get("/").await, 429, "nor have our refusals");
     assert_eq!(door.get("/").await, 200);
+    stage.gateway.stop();
+}
+
+/// Descriptors run out before anything else does, and whoever looks after the gateway still reaches it.
+#[tokio::test]
+async fn visitors_use_up_their_part_of_the_descriptors_and_no_more() {
+    let gate = Gate::new();
+    let server = slow(&gate).await;
+    let script = TempDir::new();
+    let limited = script.write("portway", format!("#!/bin/sh\nulimit -n 400\nexec {} \"$@\"\n", binary().display()));
+    std::fs::set_permissions(&limited, Permissions::from_mode(0o755)).expect("an executable");
+    let stage = plan()
+        .private(server.port())
+        .with(|_| Gateway::builder(limited).env("PORTWAY_LIMITS_DRAIN", "500ms").env("PORTWAY_THREADS", "2"))
+        .start();
+    stage.gateway.wait_for_log("a warning", |line| {
+        line["event"] == "configuration"
+            && line["message"].as_str().is_some_and(|text| text.contains("may open 400 files"))
+    });
+    let door = stage.door(server.port());
+    let (mut connections, mut under_way) = (Vec::new(), Vec::new());
+    for _ in 0..4 {
+        let mut http2 = Http2::connect(&door).await;
+        for _ in 0..100 {
+            under_way.push(http2.begin("GET", &format!("{}/", door.origin()), &door.auth, true).await.0);
+        }
+        connections.push(http2);
+    }
+    let mut answers = Vec::new();
+    for response in under_way {
+        let head = response.await.expect("a head");
+        answers.push((head.status().as_u16(), head.headers().get("portway-reason").cloned(), head));
+    }
+    let count = |status| answers.iter().filter(|(found, ..)| *found == status).count();
+    assert!(count(200) > 150 && count(200) < 400 && count(200) + count(503) == 400, "{} {}", count(200), count(503));
+    assert!(
+        answers.iter().all(|(status, reason, _)| *status == 200 || reason.as_ref().is_some_and(|r| r == "overloaded"))
+    );
+    let mut well = Vec::new();
+    for _ in 0..20 {
+        let mut ops = Client::connect(stage.gateway.ops()).await;
+        assert_eq!(ops.round_trip("GET", "GET /healthz HTTP/1.1\r\nHost: ops\r\n\r\n").await.status(), 200);
+        well.push(ops);
+    }
+    drop((answers, connections));
+    eventually_async("room again", async || {
+        let mut http2 = Http2::connect(&door).await;
+        let (response, _) = http2.begin("GET", &format!("{}/", door.origin()), &door.auth, true).await;
+        response.await.is_ok_and(|head| head.status() == 200)
+    })
+    .await;
+    drop(well);
     stage.gateway.stop();
 }
 
