@@ -8,7 +8,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -58,6 +58,7 @@ pub struct Parts {
 pub struct Engine {
     threads: Vec<JoinHandle<()>>,
     draining: watch::Sender<bool>,
+    handed_on: Arc<AtomicBool>,
     loads: Loads,
 }
 
@@ -92,6 +93,7 @@ impl Engine {
         let loads = Loads((0..count).map(|_| AtomicUsize::new(0)).collect());
         let limits = Limits::new(parts.settings.allowed);
         let (draining, drain_seen) = watch::channel(false);
+        let handed_on = Arc::new(AtomicBool::new(false));
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(HANDED)).unzip();
         let mut threads = Vec::with_capacity(count);
         for ((index, updates), handed) in parts.updates.into_iter().enumerate().zip(receivers) {
@@ -109,6 +111,7 @@ impl Engine {
                 limits: limits.clone(),
                 others: senders.clone(),
                 draining: drain_seen.clone(),
+                handed_on: handed_on.clone(),
             };
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let thread = std::thread::Builder::new().name(format!("core-{index}")).spawn(move || {
@@ -116,7 +119,7 @@ impl Engine {
             })?;
             threads.push(thread);
         }
-        Ok(Self { threads, draining, loads })
+        Ok(Self { threads, draining, handed_on, loads })
     }
 
     /// How many connections are open.
@@ -127,6 +130,13 @@ impl Engine {
     /// Stops taking connections, lets what is under way finish until the drain limit, then cuts the rest.
     pub fn drain(&self) {
         self.draining.send_replace(true);
+    }
+
+    /// As [`Engine::drain`], where another process accepts on the same listeners: what waits in their backlog is its to
+    /// serve.
+    pub fn hand_on(&self) {
+        self.handed_on.store(true, Ordering::Release);
+        self.drain();
     }
 
     /// Waits for every core to end; call it after [`Engine::drain`].
@@ -181,6 +191,7 @@ struct Seat {
     limits: Limits,
     others: Vec<mpsc::Sender<Fresh>>,
     draining: watch::Receiver<bool>,
+    handed_on: Arc<AtomicBool>,
 }
 
 impl Seat {
@@ -326,6 +337,9 @@ async fn accept(seat: Rc<Seat>, core: Rc<Core>, listener: TcpListener, tls: bool
             // A peer's own failure between its handshake and our accept.
             Err(_) => {}
         }
+    }
+    if seat.handed_on.load(Ordering::Acquire) {
+        return;
     }
     // Whoever got into the backlog is served, so that a restart refuses nobody.
     while let Ok(Ok((tcp, peer))) = timeout(Duration::from_millis(1), listener.accept()).await {

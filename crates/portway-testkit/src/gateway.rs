@@ -17,10 +17,10 @@ use serde_json::Value;
 use crate::{TempDir, eventually};
 
 /// How a gateway is to be started; see [`Gateway::builder`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Builder {
     binary: PathBuf,
-    dir: TempDir,
+    dir: Arc<TempDir>,
     config: Option<PathBuf>,
     listen: Vec<String>,
     extra: Vec<String>,
@@ -31,9 +31,7 @@ pub struct Builder {
 #[derive(Debug)]
 pub struct Gateway {
     child: Child,
-    binary: PathBuf,
-    dir: TempDir,
-    config: Option<PathBuf>,
+    made: Builder,
     log: Arc<Mutex<Vec<Value>>>,
     errors: Arc<Mutex<String>>,
     /// The threads that read its output, until it ends.
@@ -47,7 +45,7 @@ impl Gateway {
     pub fn builder(binary: impl AsRef<Path>) -> Builder {
         Builder {
             binary: binary.as_ref().to_owned(),
-            dir: TempDir::new(),
+            dir: Arc::new(TempDir::new()),
             config: None,
             listen: vec!["--listen".into(), "127.0.0.1:0".into(), "--ops".into(), "127.0.0.1:0".into()],
             extra: Vec::new(),
@@ -90,7 +88,13 @@ impl Gateway {
     /// The folder that holds the data folder and every file of the builder.
     #[must_use]
     pub fn dir(&self) -> &TempDir {
-        &self.dir
+        &self.made.dir
+    }
+
+    /// How this one was started, for another on the same data folder.
+    #[must_use]
+    pub fn again(&self) -> Builder {
+        self.made.clone()
     }
 
     /// Every JSON line of standard output so far.
@@ -129,9 +133,9 @@ impl Gateway {
 
     /// [`Gateway::run`] for a command that may fail.
     pub fn try_run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Output {
-        let mut command = command_of(&self.binary);
-        command.args(arguments).arg("--data").arg(self.dir.join("data"));
-        if let Some(config) = &self.config {
+        let mut command = command_of(&self.made.binary);
+        command.args(arguments).arg("--data").arg(self.made.dir.join("data"));
+        if let Some(config) = &self.made.config {
             command.arg("--config").arg(config);
         }
         command.stdin(Stdio::null()).output().expect("run the binary")
@@ -284,7 +288,7 @@ impl Builder {
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
         }
-        command.args(&self.listen).args(&self.extra).envs(self.environment);
+        command.args(&self.listen).args(&self.extra).envs(self.environment.clone());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.process_group(0).spawn().expect("start the gateway");
         let (log, errors) = (Arc::default(), Arc::default());
@@ -292,7 +296,7 @@ impl Builder {
             follow_log(child.stdout.take().expect("standard output"), Arc::clone(&log)),
             follow_errors(child.stderr.take().expect("standard error"), Arc::clone(&errors)),
         ];
-        Gateway { child, binary: self.binary, dir: self.dir, config: self.config, log, errors, readers }
+        Gateway { child, made: self, log, errors, readers }
     }
 }
 

@@ -167,6 +167,9 @@ pub(crate) struct Serve {
     /// Serve a sample workspace `demo` too, whose dev servers run inside the gateway
     #[arg(long)]
     pub(crate) demo: bool,
+    /// Take the listeners of the gateway that runs on the same data folder, which then drains
+    #[arg(long, conflicts_with = "demo")]
+    pub(crate) take_over: bool,
 }
 
 #[derive(Debug, Args)]

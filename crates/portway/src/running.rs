@@ -95,8 +95,10 @@ fn read_origin(text: &str) -> Option<(Scheme, String, u16)> {
 #[derive(Debug)]
 pub(crate) struct Claim {
     folder: PathBuf,
-    // Locked while it is open.
-    _lock: File,
+    /// Locked while it is open, by this process or by one that it was handed to.
+    lock: File,
+    /// Another gateway has it now, and its facts stand there.
+    handed_on: bool,
 }
 
 impl Claim {
@@ -124,13 +126,34 @@ impl Claim {
                 Err(TryLockError::Error(error)) => return Err(unusable(error)),
             }
         }
+        Self::inherit(data, lock)
+    }
+
+    /// Takes over a lock that another gateway has handed on.
+    ///
+    /// # Errors
+    /// A sentence: the folder cannot be used.
+    pub(crate) fn inherit(data: &Path, mut lock: File) -> Result<Self, String> {
         let mut write = || {
             lock.set_len(0)?;
             lock.rewind()?;
             write!(lock, "{}", std::process::id())
         };
-        write().map_err(unusable)?;
-        Ok(Self { folder: data.to_owned(), _lock: lock })
+        write().map_err(|error| format!("cannot use the data folder {}: {error}", data.display()))?;
+        Ok(Self { folder: data.to_owned(), lock, handed_on: false })
+    }
+
+    /// Another handle on the lock, to be handed on.
+    ///
+    /// # Errors
+    /// Where there are no descriptors left.
+    pub(crate) fn lock(&self) -> io::Result<File> {
+        self.lock.try_clone()
+    }
+
+    /// Leaves the folder to the gateway that the lock was handed to.
+    pub(crate) fn hand_on(mut self) {
+        self.handed_on = true;
     }
 
     /// Tells commands where the gateway is.
@@ -146,6 +169,9 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
+        if self.handed_on {
+            return;
+        }
         // Without the lock nobody believes the file; removing it is tidiness.
         drop(std::fs::remove_file(self.folder.join(FACTS)));
     }

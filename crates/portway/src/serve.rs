@@ -7,6 +7,7 @@ mod beside;
 mod certificates;
 mod control;
 mod descriptors;
+mod handover;
 mod listen;
 mod logs;
 mod ops;
@@ -14,7 +15,9 @@ mod relied_on;
 mod resolver;
 mod welcome;
 
+use std::fs::File;
 use std::future::pending;
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,6 +41,7 @@ use crate::output::Failure;
 use crate::running::{Claim, Running};
 use crate::serve::beside::Beside;
 use crate::serve::certificates::Identity;
+use crate::serve::handover::Listeners;
 use crate::serve::relied_on::{ReliedOn, relied_on};
 
 /// How long the last report of activity may take.
@@ -57,18 +61,26 @@ struct Bound {
     ops_at: SocketAddr,
 }
 
-/// Serves until a signal; with the sample if `with_demo`.
+/// Serves until a signal, or until another gateway takes over; with the sample if `with_demo`. With `take_over` it is this one
+/// that takes over from the gateway that runs on the same data folder.
 ///
 /// # Errors
 /// Whatever keeps the gateway from starting, with a hint.
-pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failure> {
+pub(crate) async fn run(settings: Settings, with_demo: bool, take_over: bool) -> Result<(), Failure> {
     if with_demo && !settings.embedded {
         return Err(Failure::usage("--demo is for a gateway without a configuration file, under a .localhost domain")
             .hint("leave out --demo, or else --config, --domain and the same in the environment (PORTWAY_…)"));
     }
-    let claim = Claim::take(&settings.data)
+    let handed = if take_over { handover::take(&settings.data)? } else { None };
+    let (claim, predecessor, listeners) = match handed {
+        Some(handed) => (Claim::inherit(&settings.data, handed.lock), Some(handed.from), handed.listeners),
+        None => (Claim::take(&settings.data), None, Listeners::default()),
+    };
+    let claim = claim
         .map_err(|message| Failure::failed(message).hint("stop it, or give this one another folder with --data DIR"))?;
-    let bound = bind(&settings)?;
+    let bound = bind(&settings, listeners)?;
+    let offered = bound.listeners().and_then(|listeners| Ok((listeners, claim.lock()?)));
+    let (offered, lock) = offered.map_err(|error| Failure::failed(format!("cannot keep the listeners: {error}")))?;
     let sample = if with_demo { Some(demo::bind()?) } else { None };
     let sample_ports = sample.as_ref().map(|sample| sample.ports);
     let first = |at: &[SocketAddr]| at.first().map(SocketAddr::port);
@@ -131,7 +143,7 @@ pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failu
         tokio::spawn(identity.follow());
     }
     let demo = sample.map(demo::Bound::start).transpose()?;
-    ops::serve(bound.ops, ready.clone(), metrics)?;
+    let operations = ops::serve(bound.ops, ready.clone(), metrics)?;
 
     let running = Running::new(&names, bound.ops_at, bound.plain_at.clone(), bound.tls_at.clone());
     claim
@@ -149,33 +161,66 @@ pub(crate) async fn run(settings: Settings, with_demo: bool) -> Result<(), Failu
         tracing::warn!(event = "configuration", "{warning}");
     }
     ready.set(true);
+    if let Some(predecessor) = predecessor {
+        tracing::info!(event = "took-over", from = predecessor.pid);
+        predecessor.is_succeeded();
+    }
     tracing::info!(event = "ready", control = %names.control.origin());
     match sample_workspace.zip(sample_ports) {
         Some((workspace, ports)) => welcome::greet_demo(&settings, &names, &store, &workspace, ports).await?,
         None => welcome::greet(&settings, &names, &store).await?,
     }
 
-    let signal = stop_signal().await?;
-    tracing::info!(event = "draining", signal, connections = engine.connections());
+    let (why, handed_on) = end(&settings, offered, lock).await?;
+    tracing::info!(event = "draining", why, connections = engine.connections());
     ready.set(false);
     // Its streams have no end of their own, and would hold the drain up.
     drop(demo);
-    engine.drain();
+    if handed_on {
+        // The new gateway is asked from now on, whether it is well and whether it is ready.
+        operations.abort();
+        claim.hand_on();
+        engine.hand_on();
+    } else {
+        engine.drain();
+    }
     let _ = tokio::task::spawn_blocking(move || engine.join()).await;
     // The cores' last reports are in; the collector ends with them.
     let _ = tokio::time::timeout(LAST_REPORT, collected).await;
     store.close().await;
     tracing::info!(event = "stopped");
     writer.finish().await;
-    drop(claim);
     Ok(())
 }
 
-fn bind(settings: &Settings) -> Result<Bound, Failure> {
+/// Waits for a reason to end, in a word, and tells whether another gateway has taken over.
+async fn end(settings: &Settings, listeners: Listeners, lock: File) -> Result<(&'static str, bool), Failure> {
+    let stopped = stop_signal();
+    let succeeded = async {
+        if let Err(error) = handover::succeeded(&settings.data, listeners, lock).await {
+            tracing::warn!(event = "handover", %error, "no other gateway can take over from this one");
+            pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        signal = stopped => Ok((signal?, false)),
+        () = succeeded => Ok(("handover", true)),
+    }
+}
+
+impl Bound {
+    /// Other handles on every listener.
+    fn listeners(&self) -> io::Result<Listeners> {
+        let all = |these: &[TcpListener]| these.iter().map(TcpListener::try_clone).collect::<io::Result<Vec<_>>>();
+        Ok(Listeners { plain: all(&self.plain)?, tls: all(&self.tls)?, ops: vec![self.ops.try_clone()?] })
+    }
+}
+
+fn bind(settings: &Settings, mut handed: Listeners) -> Result<Bound, Failure> {
     let tls_listen = settings.tls.as_ref().map_or(&[][..], |tls| &tls.listen);
-    let plain = listen::bind_all(&settings.listen, "--listen ADDRESS:PORT")?;
-    let tls = listen::bind_all(tls_listen, "listen under [tls] in the configuration")?;
-    let ops = listen::bind(settings.ops, "--ops ADDRESS:PORT")?;
+    let plain = listen::bind_all(&settings.listen, "--listen ADDRESS:PORT", &mut handed.plain)?;
+    let tls = listen::bind_all(tls_listen, "listen under [tls] in the configuration", &mut handed.tls)?;
+    let ops = listen::bind(settings.ops, "--ops ADDRESS:PORT", &mut handed.ops)?;
     Ok(Bound {
         plain_at: listen::addresses(&plain)?,
         tls_at: listen::addresses(&tls)?,

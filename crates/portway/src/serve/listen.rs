@@ -10,13 +10,24 @@ use crate::output::Failure;
 /// Connections that wait to be accepted; the kernel cuts it to its own limit.
 const BACKLOG: i32 = 4096;
 
-/// Binds every address.
-pub(super) fn bind_all(addresses: &[SocketAddr], flag: &str) -> Result<Vec<TcpListener>, Failure> {
-    addresses.iter().map(|address| bind(*address, flag)).collect()
+/// Binds every address that none of `handed` is bound to.
+pub(super) fn bind_all(
+    addresses: &[SocketAddr],
+    flag: &str,
+    handed: &mut Vec<TcpListener>,
+) -> Result<Vec<TcpListener>, Failure> {
+    addresses.iter().map(|address| bind(*address, flag, handed)).collect()
 }
 
-/// Binds one address; `flag` is what chooses another.
-pub(super) fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
+/// Binds one address, unless one of `handed` is bound to it; `flag` is what chooses another.
+pub(super) fn bind(address: SocketAddr, flag: &str, handed: &mut Vec<TcpListener>) -> Result<TcpListener, Failure> {
+    let fits = |listener: &TcpListener| {
+        let local = listener.local_addr();
+        local.is_ok_and(|local| local.ip() == address.ip() && [0, local.port()].contains(&address.port()))
+    };
+    if let Some(at) = handed.iter().position(fits) {
+        return Ok(handed.remove(at));
+    }
     open(address).map_err(|error| {
         let failure = match error.kind() {
             io::ErrorKind::AddrInUse => Failure::failed(format!("the address {address} is taken by another process")),

@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use crate::output::Failure;
@@ -86,8 +87,12 @@ pub(super) fn recorder() -> Result<PrometheusHandle, Failure> {
     Ok(handle)
 }
 
-/// Serves on the control runtime.
-pub(super) fn serve(listener: TcpListener, ready: Readiness, metrics: PrometheusHandle) -> Result<(), Failure> {
+/// Serves on the control runtime, until it is told to stop.
+pub(super) fn serve(
+    listener: TcpListener,
+    ready: Readiness,
+    metrics: PrometheusHandle,
+) -> Result<AbortHandle, Failure> {
     let listener = tokio::net::TcpListener::from_std(listener)
         .map_err(|error| Failure::failed(format!("cannot use the operations listener: {error}")))?;
     let summed = metrics.clone();
@@ -102,12 +107,12 @@ pub(super) fn serve(listener: TcpListener, ready: Readiness, metrics: Prometheus
         .route("/readyz", get(readyz))
         .with_state(ready)
         .route("/metrics", get(async move || metrics.render()));
-    tokio::spawn(async move {
+    let serving = tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, app).await {
             tracing::error!(event = "ops", %error);
         }
     });
-    Ok(())
+    Ok(serving.abort_handle())
 }
 
 async fn readyz(State(ready): State<Readiness>) -> (StatusCode, &'static str) {

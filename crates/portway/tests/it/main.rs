@@ -21,6 +21,7 @@ mod frames;
 mod front;
 mod groups;
 mod half_close;
+mod handover;
 mod http2;
 mod http2_client;
 mod http2_frames;
