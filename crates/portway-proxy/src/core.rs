@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use portway_core::Timestamp;
 use portway_core::access::Permit;
@@ -18,6 +18,7 @@ use portway_core::noticed::Notice;
 use portway_core::secret::SecretHash;
 use portway_http1::RequestHead;
 use tokio::sync::{oneshot, watch};
+use tokio::time::sleep;
 
 use crate::busy::Busy;
 use crate::control::Control;
@@ -36,6 +37,8 @@ const TOKEN_REPORT: Timestamp = 60;
 const REPAIR: Timestamp = 60;
 /// Sessions remembered before old ones are dropped.
 const SESSIONS_MAX: usize = 4096;
+/// How long an idle connection outlives the beginning of a drain.
+const LAST_REQUEST: Duration = Duration::from_secs(1);
 /// Notices a second of one core.
 const NOTICES: u32 = 4;
 /// Tokens remembered before old ones are dropped.
@@ -138,6 +141,14 @@ impl Core {
         {
             used.clear();
         }
+    }
+
+    /// Resolves a moment after the gateway begins to leave: until then an idle connection is kept, because the visitor's next
+    /// request may be on its way. It is answered, and told that the connection closes (RFC 9112 9.6).
+    pub async fn leaves(&self) {
+        let mut draining = self.draining.clone();
+        let _ = draining.wait_for(|draining| *draining).await;
+        sleep(LAST_REQUEST.min(self.settings.timeouts.drain / 4)).await;
     }
 
     pub fn is_draining(&self) -> bool {

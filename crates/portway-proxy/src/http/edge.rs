@@ -103,12 +103,11 @@ async fn plain(core: Rc<Core>, tcp: TcpStream, mut visit: Visit) {
     let io = Duplex::new(Io::Plain(tcp));
     let mut first = BytesMut::new();
     let limit = core.settings.timeouts.keep_alive;
-    let mut draining = core.draining.clone();
     while PREFACE.starts_with(&first) && first.len() < PREFACE.len() {
         let filled = tokio::select! {
             biased;
             filled = timeout(limit, io.fill(&mut first)) => filled,
-            _ = draining.wait_for(|draining| *draining) => return,
+            () = core.leaves() => return,
         };
         if !matches!(filled, Ok(Ok(1..))) {
             return;

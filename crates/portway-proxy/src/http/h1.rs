@@ -73,7 +73,6 @@ pub async fn serve(core: Rc<Core>, visit: Visit, io: Duplex, first: BytesMut) {
 /// The next request head; `None` at the end of the connection.
 async fn read_head(core: &Core, visitor: &Visitor, parser: &mut HeadParser) -> Result<Option<RequestHead>, Refusal> {
     let limits = &core.settings.timeouts;
-    let mut draining = core.draining.clone();
     if visitor.buf.borrow().is_empty() {
         if visitor.ended.get() {
             return Ok(None);
@@ -83,7 +82,7 @@ async fn read_head(core: &Core, visitor: &Visitor, parser: &mut HeadParser) -> R
         let filled = tokio::select! {
             biased;
             filled = timeout(limits.keep_alive, visitor.fill()) => filled,
-            _ = draining.wait_for(|draining| *draining) => return Ok(None),
+            () = core.leaves() => return Ok(None),
         };
         if !matches!(filled, Ok(Ok(1..))) {
             return Ok(None);
