@@ -1,5 +1,6 @@
 //! A real PostgreSQL of a test's own: fresh data folder, fresh port, gone when dropped. With code-hub's tables on request.
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::process::{Command, Stdio};
 
 use crate::service::{Service, free_port, program, versions};
@@ -24,13 +25,8 @@ impl Postgres {
     /// When PostgreSQL is not installed or does not start.
     #[must_use]
     pub fn start() -> Self {
-        let dir = TempDir::new();
+        let dir = data_folder();
         let data = dir.join("pg");
-        std::fs::create_dir(&data).expect("a data folder");
-        if is_root() {
-            let chown = Command::new("chown").arg("postgres").arg(&data).status().expect("chown");
-            assert!(chown.success(), "chown to postgres");
-        }
         let initdb = command("initdb")
             .args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "--no-sync", "-D"])
             .arg(&data)
@@ -49,6 +45,48 @@ impl Postgres {
         let postgres = Self::start();
         postgres.sql(CODEHUB);
         postgres
+    }
+
+    /// Another server that follows this one and can be read from.
+    ///
+    /// # Panics
+    /// When it cannot be copied or does not start.
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        let dir = data_folder();
+        let copied = command("pg_basebackup")
+            .args([
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &self.port.to_string(),
+                "-U",
+                "postgres",
+                "-X",
+                "stream",
+                "-c",
+                "fast",
+                "-R",
+                "-D",
+            ])
+            .arg(dir.join("pg"))
+            .status();
+        assert!(copied.expect("run pg_basebackup").success(), "pg_basebackup");
+        let mut standby = Self { service: None, dir, port: 0, connections: self.connections };
+        standby.launch();
+        standby
+    }
+
+    /// Waits until a standby has all that this server has now.
+    pub fn is_followed_by(&self, standby: &Self) {
+        let here = self.sql("SELECT pg_current_wal_lsn()");
+        let there = format!("SELECT pg_last_wal_replay_lsn() >= '{here}'");
+        eventually("the standby to follow", || standby.sql(&there) == "t");
+    }
+
+    /// Makes a standby the server that is written to.
+    pub fn promote(&self) {
+        assert_eq!(self.sql("SELECT pg_promote()"), "t", "it was not promoted");
     }
 
     /// How the superuser connects to the database `codehub`.
@@ -158,6 +196,18 @@ impl Drop for Postgres {
         // Its own way of ending at once takes its children along; a kill would leave them for a moment.
         self.kill();
     }
+}
+
+/// A folder with a folder that belongs to the server's user.
+fn data_folder() -> TempDir {
+    let dir = TempDir::new();
+    let data = dir.join("pg");
+    std::fs::DirBuilder::new().mode(0o700).create(&data).expect("a data folder");
+    if is_root() {
+        let chown = Command::new("chown").arg("postgres").arg(&data).status().expect("chown");
+        assert!(chown.success(), "chown to postgres");
+    }
+    dir
 }
 
 /// A program of the newest PostgreSQL here. It does not run as root.

@@ -3,6 +3,7 @@
 //!
 //! The way to it leads through the test, which counts who comes and can let nobody through.
 
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -21,20 +22,23 @@ const APART: Duration = Duration::from_secs(1);
 const TRIES_MAX: usize = 20;
 
 /// A way to a server that can be shut: what is open on it ends, and whoever comes is noted and sent away.
-struct Way {
-    server: Server,
+pub(crate) struct Way {
+    pub(crate) server: Server,
     open: watch::Sender<bool>,
+    port: Arc<AtomicU16>,
     came: Arc<Mutex<Vec<Instant>>>,
 }
 
 impl Way {
-    async fn to(port: u16) -> Self {
+    pub(crate) async fn to(port: u16) -> Self {
+        let port = Arc::new(AtomicU16::new(port));
+        let leads_to = Arc::clone(&port);
         let (open, is_open) = watch::channel(true);
         let came: Arc<Mutex<Vec<Instant>>> = Arc::default();
         let noted = Arc::clone(&came);
         let server = Server::start(None, move |mut visitor: Box<dyn Stream>| {
             noted.lock().expect("the notes").push(Instant::now());
-            let mut is_open = is_open.clone();
+            let (mut is_open, port) = (is_open.clone(), leads_to.load(Ordering::Relaxed));
             async move {
                 let shut = async { drop(is_open.wait_for(|open| !open).await) };
                 let carried = async {
@@ -49,7 +53,12 @@ impl Way {
             }
         })
         .await;
-        Self { server, open, came }
+        Self { server, open, port, came }
+    }
+
+    /// Leads whoever comes from now on to another server.
+    pub(crate) fn lead_to(&self, port: u16) {
+        self.port.store(port, Ordering::Relaxed);
     }
 
     fn shut(&self) {

@@ -16,6 +16,7 @@ mod cors;
 mod demand;
 mod dial;
 mod events;
+mod failover;
 mod fidelity;
 mod frames;
 mod front;
