@@ -11,12 +11,14 @@ use std::hash::{BuildHasher, Hash};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Cells of a table. Two busy keys hide behind each other's cells once in a hundred million pairs.
 const CELLS: usize = 16_384;
 /// A second's rate may be used up this many times over at once: a page is a burst, and then somebody reads it.
 pub const BURST: u64 = 10;
+/// In nanoseconds.
+const SECOND: u64 = 1_000_000_000;
 
 /// How much is allowed; 0 for as much as there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -207,9 +209,9 @@ impl Table {
             return true;
         }
         let now = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let cost = Duration::from_secs(1).as_nanos() as u64 / u64::from(rate);
+        let cost = SECOND / u64::from(rate);
         let owed = self.of(cells).map(|cell| cell.paid.load(Ordering::Relaxed).saturating_sub(now)).min();
-        if owed.is_some_and(|owed| owed + cost > BURST * 1_000_000_000) {
+        if owed.is_some_and(|owed| owed + cost > BURST * SECOND) {
             return false;
         }
         for cell in self.of(cells) {

@@ -163,7 +163,7 @@ pub(crate) async fn run(settings: Settings, with_demo: bool, take_over: bool) ->
     ready.set(true);
     if let Some(predecessor) = predecessor {
         tracing::info!(event = "took-over", from = predecessor.pid);
-        predecessor.is_succeeded();
+        predecessor.let_go();
     }
     tracing::info!(event = "ready", control = %names.control.origin());
     match sample_workspace.zip(sample_ports) {

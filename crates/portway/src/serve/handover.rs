@@ -115,7 +115,7 @@ fn receive(stream: UnixStream) -> io::Result<Handed> {
 
 impl Predecessor {
     /// Tells it to drain.
-    pub(super) fn is_succeeded(mut self) {
+    pub(super) fn let_go(mut self) {
         // If it has ended by itself meanwhile, there is nothing to tell.
         let _ = self.stream.write_all(READY);
     }
