@@ -219,7 +219,7 @@ for (const { way, slug, tls } of WAYS) {
 
     it('nothing of a login reached the dev server', () => {
       assert.ok(server.to('/echo').length > 0, 'the app was used at all');
-      assert.doesNotMatch(server.bytes(), /portway/i);
+      assert.doesNotMatch(server.bytes().replaceAll('CDN-Loop: portway\r\n', ''), /portway/i);
     });
   });
 }

@@ -87,7 +87,7 @@ for (const { way, slug, tls } of WAYS) {
         assert.equal(headers.origin, `http://localhost:${own.port}`, `${method} ${url}`);
       }
       assert.ok(other.to('/echo').every(({ headers }) => headers.origin), 'a WebSocket says its Origin');
-      assert.doesNotMatch(other.bytes(), /portway/i);
+      assert.doesNotMatch(other.bytes().replaceAll('CDN-Loop: portway\r\n', ''), /portway/i);
       assert.doesNotMatch(other.bytes(), /^cookie:/im);
     }
 

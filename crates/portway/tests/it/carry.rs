@@ -136,7 +136,8 @@ async fn the_ide_carries_to_a_closed_port_with_its_own_name_and_path() {
         seen.contains(&format!("\r\nHost: localhost:{port}\r\n")) && seen.contains("\r\nCookie: a=1\r\n"),
         "{seen}"
     );
-    assert!(!seen.to_ascii_lowercase().contains("portway"), "{seen}");
+    let others = seen.replace("\r\nCDN-Loop: portway\r\n", "\r\n");
+    assert!(!others.to_ascii_lowercase().contains("portway"), "{seen}");
     // A body goes once, and the next request uses the same way.
     let posted = stage.ask("POST /x", port, "Content-Length: 0\r\n").await;
     assert_eq!((posted.status(), stage.asked()), (200, vec![format!("POST /proxy/{port}/x HTTP/1.1")]));
