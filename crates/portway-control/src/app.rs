@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use http::{HeaderMap, StatusCode, header};
 use portway_core::cookie::{self, Found};
+use portway_core::dial::network;
 use portway_core::host::Target;
 use portway_core::secret::{Secret, SecretHash};
 use portway_core::snapshot::Snapshot;
@@ -17,7 +18,7 @@ use portway_sources::publisher::Changes;
 use portway_sources::{Audit, Demand, Publisher, Store, StoreError};
 
 use crate::external::{External, Known};
-use crate::limiter::{Limiter, network};
+use crate::limiter::Limiter;
 use crate::password::Passwords;
 use crate::reply::Refusal;
 use crate::wake::Waker;

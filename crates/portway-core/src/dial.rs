@@ -84,6 +84,14 @@ fn number(ip: IpAddr) -> u128 {
     }
 }
 
+/// The part of an address that one party commands: an IPv4 address, or an IPv6 /64.
+pub fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V4(ip) => IpAddr::V4(ip),
+        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
+    }
+}
+
 /// What may be dialled.
 #[derive(Clone, Debug, Default)]
 pub struct DialRules {

@@ -95,9 +95,12 @@ impl Fields {
 
     /// The value of the first field with this name, ignoring ASCII case; for names that [`Name`] does not list.
     pub fn get_named(&self, name: &[u8]) -> Option<&[u8]> {
-        let mut fields = self.iter();
-        let found = fields.find(|field| field.name.eq_ignore_ascii_case(name))?;
-        Some(found.value)
+        self.all_named(name).next()
+    }
+
+    /// The values of every field with this name, as [`Fields::get_named`] compares it.
+    pub fn all_named<'a>(&'a self, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
     }
 
     /// The members of the comma lists in every field of this name (RFC 9110 5.6.1), empty ones left out.

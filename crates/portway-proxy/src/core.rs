@@ -174,9 +174,7 @@ impl Visit {
     /// The address of whoever sent a request.
     pub fn client(&self, head: &RequestHead) -> IpAddr {
         let Some(proxies) = &self.proxies else { return self.peer };
-        let is_one = |name: &[u8]| name.eq_ignore_ascii_case(b"x-forwarded-for");
-        let lists: Vec<&[u8]> =
-            head.fields().iter().filter(|field| is_one(field.name)).map(|field| field.value).collect();
+        let lists: Vec<&[u8]> = head.fields().all_named(b"x-forwarded-for").collect();
         forwarded::client(self.peer, proxies, lists.into_iter())
     }
 

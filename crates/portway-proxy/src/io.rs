@@ -63,6 +63,12 @@ impl AsyncWrite for Io {
     }
 }
 
+/// As [`Duplex::reset_on_close`], of a bare socket.
+pub(crate) fn reset_on_close(tcp: &TcpStream) {
+    // Not supported only on closed sockets, and then there is nothing left to cut.
+    let _ = socket2::SockRef::from(tcp).set_linger(Some(Duration::ZERO));
+}
+
 /// The most one read takes, in bytes: the size of each core's scratch buffer. Measured: 64 KiB halves the CPU of an 8 KiB
 /// buffer on bulk bodies.
 pub(crate) const READ_MAX: usize = 64 * 1024;
@@ -144,9 +150,7 @@ impl Duplex {
 
     /// Makes the coming close a reset, so that nobody takes a cut message for a whole one.
     pub fn reset_on_close(&self) {
-        let io = self.0.borrow();
-        // Not supported only on closed sockets, and then there is nothing left to cut.
-        let _ = socket2::SockRef::from(io.socket()).set_linger(Some(Duration::ZERO));
+        reset_on_close(self.0.borrow().socket());
     }
 
     /// Takes the stream back when this is the last handle.

@@ -8,15 +8,17 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use portway_core::dial::network;
+
 /// Cells of a table. Two busy keys hide behind each other's cells once in a hundred million pairs.
 const CELLS: usize = 16_384;
 /// A second's rate may be used up this many times over at once: a page is a burst, and then somebody reads it.
-pub const BURST: u64 = 10;
+const BURST: u64 = 10;
 /// In nanoseconds.
 const SECOND: u64 = 1_000_000_000;
 
@@ -244,18 +246,10 @@ impl Drop for CountedConnection {
     }
 }
 
-/// The part of an address that one party commands: an IPv4 address, or an IPv6 /64.
-fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V4(ip) => IpAddr::V4(ip),
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
-    }
-}
-
 impl<'a> Who<'a> {
-    /// A user if there is one, else an address.
-    pub fn of(user: Option<&'a str>, peer: IpAddr) -> Self {
-        user.map_or_else(|| Self::Address(network(peer)), Self::User)
+    /// A user if there is one, else an address, which is asked for only then.
+    pub fn of(user: Option<&'a str>, peer: impl FnOnce() -> IpAddr) -> Self {
+        user.map_or_else(|| Self::Address(network(peer())), Self::User)
     }
 }
 

@@ -468,3 +468,12 @@ fn a_range_holds_its_addresses_and_no_other_familys() {
         }
     }
 }
+
+#[test]
+fn one_party_is_one_address_or_one_v6_network() {
+    let net = |text: &str| network(text.parse().unwrap());
+    assert_eq!(net("::ffff:192.0.2.1"), net("192.0.2.1"));
+    assert_eq!(net("2001:db8::1"), net("2001:db8::ffff:2"));
+    assert_ne!(net("2001:db8::1"), net("2001:db8:0:1::1"));
+    assert_ne!(net("192.0.2.1"), net("192.0.2.2"));
+}

@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use portway_core::host::{Place, PortForm};
@@ -21,7 +20,7 @@ use super::answer::Answer;
 use super::{forwarded, h1, h2, proxy_protocol};
 use crate::core::{Core, Visit};
 use crate::date::http_date;
-use crate::io::{Duplex, Io};
+use crate::io::{Duplex, Io, reset_on_close};
 use crate::leases::Lease;
 use crate::refusal::{Form, Refusal};
 use crate::tls::Certificates;
@@ -41,14 +40,14 @@ pub struct Tls {
 pub async fn serve(core: Rc<Core>, mut tcp: TcpStream, peer: IpAddr, tls: Option<Arc<Tls>>) {
     let _ = tcp.set_nodelay(true);
     crate::upstream::keep_alive(&tcp);
-    let Some(peer) = visitor(&core, &mut tcp, peer, tls.is_some()).await else { return reset(&tcp) };
+    let Some(peer) = visitor(&core, &mut tcp, peer, tls.is_some()).await else { return reset_on_close(&tcp) };
     let proxies = &core.settings.proxies.trusted;
     let proxies = forwarded::is_trusted(proxies, peer).then(|| proxies.clone());
     let counted = core.limits.connection(peer);
     // A proxy's connections are everybody's.
     if counted.is_none() && proxies.is_none() {
         core.ledger.limited("address-connections");
-        return reset(&tcp);
+        return reset_on_close(&tcp);
     }
     let _open = core.ledger.connection(tls.is_some());
     let mut visit = Visit { peer, proxies, secure: false, http2: false, shown: None };
@@ -91,11 +90,6 @@ async fn visitor(core: &Core, tcp: &mut TcpStream, peer: IpAddr, tls: bool) -> O
             None
         }
     }
-}
-
-/// Nothing of ours waits for somebody who is not served.
-fn reset(tcp: &TcpStream) {
-    let _ = socket2::SockRef::from(tcp).set_linger(Some(Duration::ZERO));
 }
 
 /// Plain connections speak HTTP/2 only by prior knowledge: the preface comes first or never.

@@ -13,8 +13,7 @@ const PASSES: usize = 3;
 
 /// Whether a request has passed here more often than any that leads somewhere.
 pub(super) fn is_loop(head: &RequestHead) -> bool {
-    let is_one = |name: &[u8]| name.eq_ignore_ascii_case(FIELD.as_bytes());
-    let values = head.fields().iter().filter(|field| is_one(field.name)).map(|field| field.value);
+    let values = head.fields().all_named(FIELD.as_bytes());
     // An entry may have parameters behind a semicolon (RFC 8586 2).
     let names = values
         .flat_map(|value| value.split(|byte| *byte == b','))

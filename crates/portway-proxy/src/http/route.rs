@@ -74,7 +74,7 @@ pub fn route(core: &Core, visit: &Visit, head: &RequestHead, tried: Tried) -> Re
         Ok(found @ (Route::Relay(_) | Route::Probe(_))) => Ok(found),
         Err(Stop::Pause(pause)) => return Err(pause),
         Err(Stop::Limited(limited)) => Err(limited),
-        Ok(ours) if core.limits.answer(Who::of(None, visit.client(head))) => Ok(ours),
+        Ok(ours) if core.limits.answer(Who::of(None, || visit.client(head))) => Ok(ours),
         Ok(_) => Err(Limited::Visitor),
     };
     Ok(found.unwrap_or_else(|limited| {
@@ -213,7 +213,7 @@ fn find(core: &Core, visit: &Visit, head: &RequestHead, tried: Tried) -> Result<
         core.token_used(token.hash);
     }
     core.active(&permit, of_request(head.method(), form == Form::Page && !wake::is_speculative(head)));
-    let who = Who::of(permit.user().map(|user| &**user), visit.client(head));
+    let who = Who::of(permit.user().map(|user| &**user), || visit.client(head));
     let counted = core.limits.request(who, &permit.workspace().key)?;
     let lease = core.leases.register(permit, Some(counted));
     Ok(if path_only == PORT_PROBE { Route::Probe(lease) } else { Route::Relay(lease) })

@@ -86,19 +86,24 @@ impl Identity {
     }
 
     async fn show(&self, files: Vec<CertificateFiles>) {
-        let Ok(result) = tokio::task::spawn_blocking(move || read(&files)).await else { return };
-        let tls = match result {
-            Ok(tls) => tls,
+        let (configured, names) = (self.configured.clone(), self.names.clone());
+        let checked = move || {
+            let (tls, mut warnings) = (read(&files)?, Vec::new());
+            check_certificates(&configured, &names, &mut Vec::new(), &mut warnings);
+            Ok::<_, CertificateError>((tls, warnings))
+        };
+        let Ok(result) = tokio::task::spawn_blocking(checked).await else { return };
+        let (tls, warnings) = match result {
+            Ok(read) => read,
             Err(error) => {
                 tracing::error!(event = "certificates", %error, "the last good ones stay in use");
                 return count("failed", 1);
             }
         };
-        let (mut warnings, names) = (Vec::new(), tls.certificates.names().collect::<Vec<_>>().join(" "));
-        check_certificates(&self.configured, &self.names, &mut Vec::new(), &mut warnings);
         for warning in warnings {
             tracing::warn!(event = "certificates", "{warning}");
         }
+        let names = tls.certificates.names().collect::<Vec<_>>().join(" ");
         tracing::info!(event = "certificates", names, "shown from now on");
         self.shown.store(Arc::new(tls));
         count("loaded", 1);
