@@ -5,16 +5,8 @@ use std::path::Path;
 use portway_testkit::{Client, Gateway, TestCa, eventually_async};
 
 use crate::hub::metric_of;
-use crate::stage::builder;
+use crate::stage::over_tls;
 
-const CONFIG: &str = r#"
-domain = "hub.test"
-[tls]
-listen = ["127.0.0.1:0"]
-[[tls.certificates]]
-cert = "hub.crt"
-key = "hub.key"
-"#;
 const NAMES: &[&str] = &["*.hub.test", "hub.test"];
 const ASK: &str = "GET /.portway/login HTTP/1.1\r\nHost: hub.test\r\n\r\n";
 
@@ -30,9 +22,7 @@ fn write(ca: &TestCa, dir: &Path, names: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn new_certificates_are_shown_to_new_connections_and_old_ones_go_on() {
     let (first, second, third) = (TestCa::new(), TestCa::new(), TestCa::new());
-    let builder = builder().config(CONFIG).env("PORTWAY_LIMITS_DRAIN", "500ms");
-    write(&first, builder.dir(), NAMES);
-    let gateway = builder.start();
+    let gateway = over_tls(&first, "").start();
     let dir = gateway.dir().path().to_owned();
     let mut open = Client::connect_tls(gateway.tls(), "hub.test", first.client(&["http/1.1"])).await;
     assert_eq!(open.round_trip("GET", ASK).await.status(), 200);

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use portway_testkit::{Client, Echo, TestCa, WebSocket, WebSocketEcho, eventually_async};
 
 use crate::hub::metric_of;
-use crate::stage::{Stage, builder, plan};
+use crate::stage::{Stage, over_tls, plan};
 
 async fn value(stage: &Stage, name: &str) -> f64 {
     metric_of(&stage.gateway, name).await.unwrap_or_default()
@@ -51,11 +51,7 @@ async fn reasons_are_counted_by_their_word() {
 #[tokio::test]
 async fn handshakes_that_fail_are_counted_and_promtool_finds_nothing_to_say() {
     let ca = TestCa::new();
-    let builder = builder().env("PORTWAY_LIMITS_DRAIN", "500ms").config(
-        "domain = \"hub.test\"\n[tls]\nlisten = [\"127.0.0.1:0\"]\n[[tls.certificates]]\ncert = \"hub.crt\"\nkey = \"hub.key\"\n",
-    );
-    drop(ca.leaf(&["*.hub.test", "hub.test"]).write(builder.dir(), "hub"));
-    let gateway = builder.start();
+    let gateway = over_tls(&ca, "").start();
     let connect = async |sni| Client::try_connect_tls(gateway.tls(), sni, ca.client(&["http/1.1"])).await;
     let mut client = connect("hub.test").await.expect("a handshake");
     assert!(connect("elsewhere.test").await.is_err());

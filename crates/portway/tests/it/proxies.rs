@@ -10,7 +10,7 @@ use portway_testkit::{Client, Echo, Ending, Recorder, Step, TempDir, TestCa, eve
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::stage::{Door, Stage, builder, plan};
+use crate::stage::{Door, Stage, over_tls, plan};
 
 /// Where a workspace may be too, so that it is believed nothing.
 const WORKSPACE: &str = "127.0.0.1";
@@ -118,12 +118,8 @@ async fn the_protocol_is_a_must_where_it_is_asked_for_and_believed_from_proxies_
 #[tokio::test(flavor = "multi_thread")]
 async fn the_protocol_comes_before_tls() {
     let ca = TestCa::new();
-    let builder = builder().env("PORTWAY_LIMITS_DRAIN", "500ms").config(
-        "domain = \"hub.test\"\n[proxies]\ntrusted = [\"127.0.0.2\"]\nprotocol = [\"tls\"]\n[tls]\nlisten = [\"127.0.0.1:0\"]\n\
-         [[tls.certificates]]\ncert = \"hub.crt\"\nkey = \"hub.key\"\n",
-    );
-    drop(ca.leaf(&["*.hub.test", "hub.test"]).write(builder.dir(), "hub"));
-    let gateway = builder.start();
+    let more = "[proxies]\ntrusted = [\"127.0.0.2\"]\nprotocol = [\"tls\"]\n";
+    let gateway = over_tls(&ca, more).start();
     let mut tcp = from(PROXY, gateway.tls()).await;
     tcp.write_all(b"PROXY TCP4 192.0.2.7 10.0.0.1 51234 443\r\n").await.expect("send");
     let mut client = Client::tls_over(tcp, "hub.test", ca.client(&["http/1.1"])).await.expect("TLS");
@@ -163,27 +159,50 @@ async fn nginx_adds_to_what_the_visitor_wrote() {
     let echo = Echo::start().await;
     let stage = plan().public(echo.port()).config(TRUSTED).start();
     let door = stage.door(echo.port());
-    let (dir, port) = (TempDir::new(), free_port());
-    let config = format!(
-        "daemon off; master_process off; pid nginx.pid; error_log stderr;\nevents {{}}\nhttp {{ access_log off;\n\
-         client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n\
-         server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://{}; proxy_bind {PROXY};\n\
-         proxy_http_version 1.1; proxy_set_header Host $http_host;\n\
-         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; }} }} }}\n",
-        door.address
-    );
-    std::fs::write(dir.path().join("nginx.conf"), config).expect("write the configuration");
-    let nginx = program(&[PathBuf::from("/usr/sbin/nginx")]);
-    let service = run(Command::new(nginx).arg("-p").arg(dir.path()).args(["-c", "nginx.conf"]), port);
+    let port = free_port();
+    let passes_on = format!("proxy_bind {PROXY}; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;");
+    let nginx = Nginx::start(port, &door, "$http_host", &passes_on);
     let client = Client::over(from(VISITOR, SocketAddr::new(WORKSPACE.parse().expect("an address"), port)).await);
     let lie = "X-Forwarded-For: 192.0.2.66\r\n";
     assert_eq!(told(&stage, &door, client, "/1", lie).await, both(VISITOR));
-    drop(service);
+    drop(nginx);
     stage.gateway.stop();
 }
 
+/// nginx in front of a door; its folder has its access log.
+pub(crate) struct Nginx {
+    // It ends before its folder does.
+    _service: Service,
+    dir: TempDir,
+}
+
+impl Nginx {
+    /// Listens on a port and passes requests to the door's gateway, for this host; `more` are further lines of how.
+    pub(crate) fn start(port: u16, door: &Door, host: &str, more: &str) -> Self {
+        let dir = TempDir::new();
+        let config = format!(
+            "daemon off; master_process off; pid nginx.pid; error_log stderr;\nevents {{}}\nhttp {{ access_log access.log;\n\
+             client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n\
+             server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://{}; proxy_http_version 1.1;\n\
+             proxy_set_header Host {host}; {more} }} }} }}\n",
+            door.address
+        );
+        drop(dir.write("nginx.conf", config));
+        let nginx = program(&[PathBuf::from("/usr/sbin/nginx")]);
+        let service = run(Command::new(nginx).arg("-p").arg(dir.path()).args(["-c", "nginx.conf"]), port);
+        Self { _service: service, dir }
+    }
+
+    /// Ends it; gives its access log.
+    pub(crate) fn end(self) -> String {
+        let Self { _service: service, dir } = self;
+        drop(service);
+        std::fs::read_to_string(dir.join("access.log")).expect("the access log")
+    }
+}
+
 /// A proxy that listens.
-pub(crate) fn run(command: &mut Command, port: u16) -> Service {
+fn run(command: &mut Command, port: u16) -> Service {
     let service = Service::spawn(command.stdout(Stdio::null()).stderr(Stdio::null()));
     eventually("the proxy to listen", || is_listening(port));
     service

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use portway_testkit::gateway::Builder;
-use portway_testkit::{Client, Gateway, Visitor, eventually_async};
+use portway_testkit::{Client, Gateway, TestCa, Visitor, eventually_async};
 
 /// The workspace of [`Stage`].
 pub(crate) const WORKSPACE: &str = "ws";
@@ -28,6 +28,18 @@ pub(crate) fn binary() -> PathBuf {
 /// A gateway that is not started yet.
 pub(crate) fn builder() -> Builder {
     Gateway::builder(binary())
+}
+
+/// A gateway of `hub.test` with a TLS listener and `more` in its configuration; its certificate, `hub.crt` and `hub.key` in its
+/// folder, is of this authority.
+pub(crate) fn over_tls(ca: &TestCa, more: &str) -> Builder {
+    let config = format!(
+        "domain = \"hub.test\"\n{more}{CONFIG}[tls]\nlisten = [\"127.0.0.1:0\"]\n\
+         [[tls.certificates]]\ncert = \"hub.crt\"\nkey = \"hub.key\"\n"
+    );
+    let builder = builder().config(&config).env("PORTWAY_LIMITS_DRAIN", "500ms");
+    drop(ca.leaf(&["*.hub.test", "hub.test"]).write(builder.dir(), "hub"));
+    builder
 }
 
 /// A stage under construction.

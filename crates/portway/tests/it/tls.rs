@@ -4,7 +4,7 @@ use portway_testkit::{
     Client, Echo, Ending, Gateway, Recorder, Step, TestCa, Visitor, WebSocket, WebSocketEcho, eventually_async,
 };
 
-use crate::stage::{OWNER, WORKSPACE, builder};
+use crate::stage::{OWNER, WORKSPACE, over_tls};
 
 /// A gateway with a certificate for its domain.
 struct Secure {
@@ -12,23 +12,10 @@ struct Secure {
     ca: TestCa,
 }
 
-const CONFIG: &str = r#"
-domain = "hub.test"
-[tls]
-listen = ["127.0.0.1:0"]
-[[tls.certificates]]
-cert = "hub.crt"
-key = "hub.key"
-[workspaces]
-allow = ["127.0.0.1", "::1"]
-"#;
-
 impl Secure {
     fn start() -> Self {
         let ca = TestCa::new();
-        let builder = builder().config(CONFIG).env("PORTWAY_LIMITS_DRAIN", "500ms");
-        drop(ca.leaf(&["*.hub.test", "hub.test"]).write(builder.dir(), "hub"));
-        let gateway = builder.start();
+        let gateway = over_tls(&ca, "").start();
         drop(gateway.add_user(OWNER));
         gateway.run(&["workspace", "add", WORKSPACE, "--address", "localhost", "--owner", OWNER]);
         Self { gateway, ca }
