@@ -50,6 +50,23 @@ impl Drop for Open {
     }
 }
 
+/// A share in a gauge that others count in as well; taken back when it is dropped.
+#[derive(Debug)]
+struct Share(Gauge, Cell<usize>);
+
+impl Share {
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+    fn set(&self, count: usize) {
+        self.0.increment(count as f64 - self.1.replace(count) as f64);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
 /// The books of one core.
 #[derive(Debug)]
 pub struct Ledger {
@@ -72,8 +89,8 @@ pub struct Ledger {
     /// Connections of visitors, plain and TLS.
     connections: [Gauge; 2],
     handshakes: [Counter; 2],
-    /// Connections to dev servers that wait to be used again, and how many were told.
-    idle: (Gauge, Cell<usize>),
+    /// Connections to dev servers that wait to be used again.
+    idle: Share,
 }
 
 impl Ledger {
@@ -97,7 +114,7 @@ impl Ledger {
             tunnels: gauge!("portway_tunnels_open"),
             connections: ["plain", "tls"].map(|listener| gauge!("portway_connections_open", "listener" => listener)),
             handshakes: ["failed", "done"].map(|result| counter!("portway_tls_handshakes_total", "result" => result)),
-            idle: (gauge!("portway_upstream_idle"), Cell::default()),
+            idle: Share(gauge!("portway_upstream_idle"), Cell::default()),
         }
     }
 
@@ -120,10 +137,8 @@ impl Ledger {
     }
 
     /// Notes how many connections of this core to dev servers are idle now.
-    #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
     pub fn idle(&self, count: usize) {
-        let (gauge, told) = &self.idle;
-        gauge.increment(count as f64 - told.replace(count) as f64);
+        self.idle.set(count);
     }
 
     /// Notes a connection or request that was one too many for whoever made it.

@@ -5,7 +5,8 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -25,6 +26,7 @@ pub struct Builder {
     listen: Vec<String>,
     extra: Vec<String>,
     environment: Vec<(String, String)>,
+    passed: Option<Arc<TcpListener>>,
 }
 
 /// A running gateway; killed and waited for when dropped.
@@ -50,6 +52,7 @@ impl Gateway {
             listen: vec!["--listen".into(), "127.0.0.1:0".into(), "--ops".into(), "127.0.0.1:0".into()],
             extra: Vec::new(),
             environment: Vec::new(),
+            passed: None,
         }
     }
 
@@ -77,6 +80,11 @@ impl Gateway {
     #[must_use]
     pub fn ops(&self) -> SocketAddr {
         self.addresses("ops").first().copied().expect("an operations listener")
+    }
+
+    /// Sends a signal, by its name without SIG.
+    pub fn signal(&self, name: &str) {
+        signal(name, &self.pid().to_string());
     }
 
     /// The process id.
@@ -237,6 +245,13 @@ impl Builder {
         self
     }
 
+    /// Passes a listener as systemd does (sd_listen_fds(3)).
+    #[must_use]
+    pub fn passed(mut self, listener: Arc<TcpListener>) -> Self {
+        self.passed = Some(listener);
+        self
+    }
+
     /// Writes a file into the gateway's folder, before it starts.
     #[must_use]
     pub fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
@@ -283,13 +298,19 @@ impl Builder {
     }
 
     fn spawn(self) -> Gateway {
-        let mut command = command_of(&self.binary);
+        let mut command = match &self.passed {
+            None => command_of(&self.binary),
+            Some(listener) => activated(&self.binary, listener),
+        };
         command.arg("serve").arg("--data").arg(self.dir.join("data"));
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
         }
         command.args(&self.listen).args(&self.extra).envs(self.environment.clone());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if self.passed.is_none() {
+            command.stdin(Stdio::null());
+        }
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.process_group(0).spawn().expect("start the gateway");
         let (log, errors) = (Arc::default(), Arc::default());
         let readers = vec![
@@ -308,6 +329,15 @@ fn command_of(binary: &Path) -> Command {
             command.env_remove(name);
         }
     }
+    command
+}
+
+/// The binary with a listener as its third descriptor. A shell puts it there: this workspace has no unsafe code to do so.
+fn activated(binary: &Path, listener: &TcpListener) -> Command {
+    let mut command = command_of(Path::new("sh"));
+    let script = "exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$@\"";
+    command.args(["-c", script, "sh"]).arg(binary);
+    command.stdin(OwnedFd::from(listener.try_clone().expect("another handle on a listener")));
     command
 }
 

@@ -85,7 +85,8 @@ Examples:
   portway serve --config /etc/portway/portway.toml --data /var/lib/portway
 
 Without a configuration file it serves this machine's own ports under portway.localhost, to this machine alone, and \
-prints a link to log in with. SIGTERM ends it: open requests may finish first.")]
+prints a link to log in with. SIGTERM ends it: open requests may finish first. SIGHUP has it read its configuration \
+again, as does a change of the file.")]
     Serve(Serve),
     /// Say what is wrong with the configuration, or what it means
     #[command(after_help = "\

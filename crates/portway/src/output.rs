@@ -60,6 +60,13 @@ impl Failure {
         }
         ExitCode::from(self.code)
     }
+
+    /// Says it in the log of a gateway that goes on, with what that means.
+    pub(crate) fn log(&self, meaning: &str) {
+        for message in &self.messages {
+            tracing::error!(event = "configuration", hint = self.hint, "{meaning}: {message}");
+        }
+    }
 }
 
 /// For `?` on the errors of stores and files.

@@ -24,7 +24,7 @@ use crate::serve;
 pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
     let global = &cli.global;
     match cli.command {
-        Command::Serve(args) => serve::run(settings(&flags(global, args.listeners))?, args.demo, args.take_over).await,
+        Command::Serve(args) => serve::run(&flags(global, args.listeners), args.demo, args.take_over).await,
         Command::Check(listeners) => check::run(&flags(global, listeners), global.json).await,
         Command::Migrate(args) => migrate::run(global, &args).await,
         Command::Health(args) => health::run(global, &args),

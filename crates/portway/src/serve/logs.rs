@@ -10,7 +10,11 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use portway_proxy::ledger::LogStyle;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Registry, reload};
 
 use self::event::JsonLine;
 use crate::config::settings::{Log, LogFormat};
@@ -25,21 +29,38 @@ pub(super) struct Writer {
     thread: Arc<std::sync::Mutex<Option<JoinHandle<()>>>>,
 }
 
+/// What changes with the configuration.
+pub(super) struct Style {
+    level: reload::Handle<LevelFilter, Registry>,
+    json: bool,
+}
+
 /// Starts the thread and makes it the sink of events.
-pub(super) fn start(log: &Log) -> Writer {
+pub(super) fn start(log: &Log) -> (Writer, Style) {
     let (sender, receiver) = sync_channel(QUEUE);
     let thread = std::thread::Builder::new().name("log".into()).spawn(move || write(&receiver)).ok();
     let writer = Writer { lines: Some(sender), thread: Arc::new(std::sync::Mutex::new(thread)) };
-    let events = tracing_subscriber::fmt().with_max_level(log.level).with_writer(Events(writer.clone()));
-    // Tests that start several gateways in one process keep the first sink.
-    let _ = if style(log) == LogStyle::Human || !is_json(log) {
-        tracing::subscriber::set_global_default(
-            events.with_ansi(io::stdout().is_terminal()).with_target(false).finish(),
-        )
+    let (filter, level) = reload::Layer::new(log.level);
+    let (events, json) = (fmt::layer().with_writer(Events(writer.clone())), is_json(log));
+    let subscriber = tracing_subscriber::registry().with(filter);
+    // A sink that is there already stays.
+    let _ = if json {
+        subscriber.with(events.event_format(JsonLine)).try_init()
     } else {
-        tracing::subscriber::set_global_default(events.event_format(JsonLine).finish())
+        subscriber.with(events.with_ansi(io::stdout().is_terminal()).with_target(false)).try_init()
     };
-    writer
+    (writer, Style { level, json })
+}
+
+impl Style {
+    /// Logs as this configuration says from now on, but for what needs a restart.
+    pub(super) fn follow(&self, log: &Log) {
+        // It fails where the sink is gone, and then nothing is logged.
+        let _ = self.level.reload(log.level);
+        if is_json(log) != self.json {
+            tracing::warn!(event = "configuration", "log.format: events keep their form until a restart");
+        }
+    }
 }
 
 /// How access lines look.

@@ -1,6 +1,6 @@
 //! The operations listener: `/healthz`, `/readyz`, `/metrics`. Its own port, never reachable through a workspace host.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,15 +10,18 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
+use super::reload;
 use crate::output::Failure;
 
 /// How often measured times are summed up. Until then each is kept, whether somebody reads the metrics or not.
 const SUM_UP: Duration = Duration::from_secs(5);
 
-/// Whether new visits should come here.
+/// Whether an instance is well, and whether new visits should come to it.
 #[derive(Clone, Debug)]
 pub(super) struct Readiness(Arc<Flags>);
 
@@ -27,15 +30,15 @@ struct Flags {
     serving: AtomicBool,
     /// What the control plane said can be believed.
     fresh: AtomicBool,
-}
-
-impl Default for Readiness {
-    fn default() -> Self {
-        Self(Arc::new(Flags { serving: AtomicBool::new(false), fresh: AtomicBool::new(true) }))
-    }
+    control: Handle,
 }
 
 impl Readiness {
+    /// Of the instance on this control runtime; nothing serves yet.
+    pub(super) fn new(control: Handle) -> Self {
+        Self(Arc::new(Flags { serving: AtomicBool::new(false), fresh: AtomicBool::new(true), control }))
+    }
+
     pub(super) fn set(&self, ready: bool) {
         self.0.serving.store(ready, Ordering::Relaxed);
     }
@@ -59,6 +62,7 @@ pub(super) fn recorder() -> Result<PrometheusHandle, Failure> {
     metrics::describe_counter!("portway_activity_reports_total", "Reports of activity, told and failed.");
     metrics::describe_counter!("portway_requests_rejected_total", "Connections that sent what is no request.");
     metrics::describe_counter!("portway_certificate_reloads_total", "Changes of certificate files, loaded and failed.");
+    metrics::describe_counter!("portway_configuration_reloads_total", "Configurations read again, loaded and refused.");
     metrics::describe_gauge!(
         "portway_source_age_seconds",
         metrics::Unit::Seconds,
@@ -87,35 +91,87 @@ pub(super) fn recorder() -> Result<PrometheusHandle, Failure> {
     Ok(handle)
 }
 
-/// Serves on the control runtime, until it is told to stop.
-pub(super) fn serve(
-    listener: TcpListener,
-    ready: Readiness,
+/// The operations listener, serving. It tells of whichever instance was shown last.
+#[derive(Debug)]
+pub(super) struct Operations {
+    shown: watch::Sender<Readiness>,
     metrics: PrometheusHandle,
-) -> Result<AbortHandle, Failure> {
-    let listener = tokio::net::TcpListener::from_std(listener)
-        .map_err(|error| Failure::failed(format!("cannot use the operations listener: {error}")))?;
-    let summed = metrics.clone();
-    tokio::spawn(async move {
-        loop {
-            sleep(SUM_UP).await;
-            summed.run_upkeep();
+    at: SocketAddr,
+    serving: AbortHandle,
+}
+
+impl Operations {
+    /// Serves until it is told to end.
+    ///
+    /// # Errors
+    /// That the listener cannot be used.
+    pub(super) fn serve(listener: TcpListener, ready: &Readiness, metrics: PrometheusHandle) -> Result<Self, Failure> {
+        let summed = metrics.clone();
+        tokio::spawn(async move {
+            loop {
+                sleep(SUM_UP).await;
+                summed.run_upkeep();
+            }
+        });
+        let shown = watch::Sender::new(ready.clone());
+        let (at, serving) = listen(listener, &shown, &metrics)?;
+        ["loaded", "refused"].into_iter().for_each(|result| reload::count(result, 0));
+        Ok(Self { shown, metrics, at, serving })
+    }
+
+    /// Tells of another instance from now on, on its listener.
+    ///
+    /// # Errors
+    /// That the listener cannot be used; nothing has changed then.
+    pub(super) fn show(&mut self, listener: TcpListener, ready: &Readiness) -> Result<(), Failure> {
+        if listener.local_addr().ok() != Some(self.at) {
+            let (at, serving) = listen(listener, &self.shown, &self.metrics)?;
+            std::mem::replace(&mut self.serving, serving).abort();
+            self.at = at;
         }
-    });
+        self.shown.send_replace(ready.clone());
+        Ok(())
+    }
+
+    /// Accepts no more.
+    pub(super) fn end(&self) {
+        self.serving.abort();
+    }
+}
+
+fn listen(
+    listener: TcpListener,
+    shown: &watch::Sender<Readiness>,
+    metrics: &PrometheusHandle,
+) -> Result<(SocketAddr, AbortHandle), Failure> {
+    let told = |error: std::io::Error| Failure::failed(format!("cannot use the operations listener: {error}"));
+    let at = listener.local_addr().map_err(told)?;
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(told)?;
+    let metrics = metrics.clone();
     let app = Router::new()
-        .route("/healthz", get(async || "ok\n"))
+        .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .with_state(ready)
+        .with_state(shown.subscribe())
         .route("/metrics", get(async move || metrics.render()));
     let serving = tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, app).await {
             tracing::error!(event = "ops", %error);
         }
     });
-    Ok(serving.abort_handle())
+    Ok((at, serving.abort_handle()))
 }
 
-async fn readyz(State(ready): State<Readiness>) -> (StatusCode, &'static str) {
+/// Answers when the control runtime does.
+async fn healthz(State(shown): State<watch::Receiver<Readiness>>) -> (StatusCode, &'static str) {
+    let control = shown.borrow().0.control.clone();
+    match control.spawn(async {}).await {
+        Ok(()) => (StatusCode::OK, "ok\n"),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the control runtime has ended\n"),
+    }
+}
+
+async fn readyz(State(shown): State<watch::Receiver<Readiness>>) -> (StatusCode, &'static str) {
+    let ready = shown.borrow().clone();
     if !ready.0.serving.load(Ordering::Relaxed) {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
     } else if !ready.0.fresh.load(Ordering::Relaxed) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use portway_testkit::gateway::Builder;
 use portway_testkit::upstream::Gate;
 use portway_testkit::{Client, Echo, Gateway, Recorder, Step, WebSocket, WebSocketEcho, eventually, within};
 use tokio::task::JoinSet;
@@ -10,14 +11,14 @@ use tokio::task::JoinSet;
 use crate::stage::{Door, builder, plan};
 
 /// Visitors who come without a pause, each on a connection of its own.
-struct Load {
+pub(crate) struct Load {
     visitors: JoinSet<Vec<String>>,
     stop: Arc<AtomicBool>,
     served: Arc<AtomicUsize>,
 }
 
 impl Load {
-    fn start(door: &Door) -> Self {
+    pub(crate) fn start(door: &Door) -> Self {
         let (stop, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let mut visitors = JoinSet::new();
         for _ in 0..4 {
@@ -37,16 +38,22 @@ impl Load {
     }
 
     /// Waits for so many more visits.
-    fn goes_on(&self, more: usize) {
+    pub(crate) fn goes_on(&self, more: usize) {
         let now = self.served.load(Ordering::Relaxed);
         eventually("visitors to be served", || self.served.load(Ordering::Relaxed) >= now + more);
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         self.stop.store(true, Ordering::Relaxed);
         let failed = within("the visitors to end", self.visitors.join_all()).await.concat();
-        assert!(failed.is_empty(), "{} of {} failed: {failed:?}", failed.len(), self.served.load(Ordering::Relaxed));
+        let (served, first) = (self.served.load(Ordering::Relaxed), failed.iter().take(5));
+        assert!(failed.is_empty(), "{} of {served} failed: {:?}", failed.len(), first.collect::<Vec<_>>());
     }
+}
+
+/// The visitors of [`Load`] are one to the gateway, and ask more often than one may.
+pub(crate) fn unlimited(builder: Builder) -> Builder {
+    builder.env("PORTWAY_LIMITS_VISITOR_RATE", "0").env("PORTWAY_LIMITS_WORKSPACE_RATE", "0")
 }
 
 async fn visit(door: &Door) -> std::io::Result<u16> {
@@ -74,7 +81,7 @@ async fn an_upgrade_refuses_no_connection_and_streams_live_on() {
         .public(echo.port())
         .public(slow.port())
         .private(sockets.port())
-        .with(|builder| builder.env("PORTWAY_LIMITS_DRAIN", "10m"))
+        .with(|builder| unlimited(builder).env("PORTWAY_LIMITS_DRAIN", "10m"))
         .start();
     let (door, late, tunnel) = (stage.door(echo.port()), stage.door(slow.port()), stage.door(sockets.port()));
     let mut socket = WebSocket::open(tunnel.connect().await, &tunnel.host, "/", &tunnel.auth).await.expect("a 101");
@@ -125,7 +132,7 @@ fn ended(mut gateway: Gateway) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_one_that_does_not_start_changes_nothing() {
     let echo = Echo::start().await;
-    let stage = plan().public(echo.port()).start();
+    let stage = plan().public(echo.port()).with(unlimited).start();
     let (door, first) = (stage.door(echo.port()), stage.gateway);
     let load = Load::start(&door);
     let bad = first.again().arg("--take-over").env("PORTWAY_WORKSPACES_FILE", "/nowhere/workspaces.toml");
