@@ -13,6 +13,8 @@ use portway_core::secret::SecretHash;
 use portway_core::workspace::UserId;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::span::Span;
+
 /// The largest body that a page or API of ours takes, in bytes.
 pub const BODY_MAX: usize = 64 * 1024;
 
@@ -37,6 +39,8 @@ pub enum ControlCall {
     Active(Vec<(Arc<str>, Attention)>),
     /// A batch of access-log lines.
     Log(Vec<u8>),
+    /// Traced requests that have ended.
+    Spans(Vec<Span>),
 }
 
 /// A request for Portway itself and where its answer goes.
@@ -156,6 +160,11 @@ impl Control {
     /// Reports which workspaces were used; false where nobody takes it.
     pub fn active(&self, used: Vec<(Arc<str>, Attention)>) -> bool {
         self.0.try_send(ControlCall::Active(used)).is_ok()
+    }
+
+    /// Hands over traced requests without waiting; false where they were dropped.
+    pub fn spans(&self, spans: Vec<Span>) -> bool {
+        self.0.try_send(ControlCall::Spans(spans)).is_ok()
     }
 
     /// Hands over log lines without waiting; false where they were dropped.

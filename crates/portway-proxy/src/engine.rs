@@ -23,11 +23,13 @@ use crate::busy::Busy;
 use crate::control::Control;
 use crate::core::Core;
 use crate::directory::Directory;
+use crate::durations::Durations;
 use crate::http::edge::{self, Tls};
 use crate::leases::Leases;
 use crate::ledger::{Ledger, LogStyle};
 use crate::limits::{CountedSocket, Limits};
 use crate::settings::Shared;
+use crate::trace::Traces;
 use crate::upstream::{Dialer, Pool};
 
 /// How often a core looks at what only time ends.
@@ -44,6 +46,7 @@ pub struct Parts {
     pub directory: Directory,
     pub control: Control,
     pub log: LogStyle,
+    pub durations: Durations,
     /// One channel of changes for each core; their number is the number of cores.
     pub updates: Vec<mpsc::Receiver<Update>>,
     pub plain: Vec<StdListener>,
@@ -103,6 +106,7 @@ impl Engine {
                 directory: parts.directory.clone(),
                 control: parts.control.clone(),
                 log: parts.log,
+                durations: parts.durations.clone(),
                 plain: clone_all(&parts.plain)?,
                 tls: clone_all(&parts.tls)?,
                 certificates: parts.certificates.clone(),
@@ -183,6 +187,7 @@ struct Seat {
     directory: Directory,
     control: Control,
     log: LogStyle,
+    durations: Durations,
     plain: Vec<StdListener>,
     tls: Vec<StdListener>,
     certificates: Option<Arc<ArcSwap<Tls>>>,
@@ -196,6 +201,7 @@ struct Seat {
 
 impl Seat {
     async fn run(mut self, mut updates: mpsc::Receiver<Update>, mut handed: mpsc::Receiver<Fresh>) {
+        let traces = Traces::new(self.settings.trace_field.clone(), self.settings.traced_one_in);
         let core = Rc::new(Core {
             settings: self.settings.clone(),
             directory: self.directory.clone(),
@@ -214,7 +220,7 @@ impl Seat {
             notices: Cell::default(),
             used: RefCell::default(),
             held: Busy::default(),
-            ledger: Ledger::new(self.control.clone(), self.log, self.settings.trace_field.clone()),
+            ledger: Ledger::new(self.control.clone(), self.log, traces, self.durations.clone()),
             draining: self.draining.clone(),
         });
         // Owned by those who accept on them alone, so that a drain closes them.

@@ -1,13 +1,14 @@
 //! Accounting of one core: counters, and one access-log line for each request, opened early and closed exactly once.
 //!
 //! Lines are collected here and handed to the control runtime in batches; where that does not keep up they are dropped and
-//! counted. Queries, cookies and tokens never enter a line (R59). This file alone knows metric names.
+//! counted. Queries, cookies and tokens never enter a line or a span (R59). This file alone knows
+//! metric names, but for that of `durations`.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use metrics::{Counter, Gauge, counter, gauge};
 use portway_core::access::{Permit, Reason};
@@ -16,11 +17,16 @@ use portway_http1::RequestHead;
 use crate::control::Control;
 use crate::core::Visit;
 use crate::date::date_time;
+use crate::durations::Durations;
 use crate::json::escape_into;
+use crate::span::{Context, Span};
 use crate::trace::Traces;
 
 /// A batch is sent when it reaches this size, and at least once a second.
 const BATCH: usize = 32 * 1024;
+
+/// The most spans that wait for the next second.
+const SPANS: usize = 1024;
 
 /// How access-log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +80,9 @@ pub struct Ledger {
     style: LogStyle,
     traces: Traces,
     lines: RefCell<String>,
+    spans: RefCell<Vec<Span>>,
+    lost_spans: Counter,
+    durations: Durations,
     /// The last second formatted, because formatting a date costs more than a line.
     second: RefCell<(u64, String)>,
     requests: [Counter; 6],
@@ -94,14 +103,17 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// `trace_field` names the field that carries a request's id.
-    pub fn new(control: Control, style: LogStyle, trace_field: Option<String>) -> Self {
+    /// `traces` names requests, and `durations` is where their times are counted.
+    pub fn new(control: Control, style: LogStyle, traces: Traces, durations: Durations) -> Self {
         let class = |class: &'static str| counter!("portway_requests_total", "class" => class);
         Self {
             control,
             style,
-            traces: Traces::new(trace_field),
+            traces,
             lines: RefCell::default(),
+            spans: RefCell::default(),
+            lost_spans: counter!("portway_spans_total", "result" => "dropped"),
+            durations,
             second: RefCell::default(),
             requests: [class("none"), class("1xx"), class("2xx"), class("3xx"), class("4xx"), class("5xx")],
             bytes_in: counter!("portway_request_body_bytes_total"),
@@ -169,6 +181,7 @@ impl Ledger {
             head,
             begun: Instant::now(),
             trace: self.traces.of(head),
+            context: self.traces.context(head, visit.proxies.is_some()),
             status: Cell::new(0),
             reason: Cell::new("aborted"),
             tunnel: RefCell::default(),
@@ -186,6 +199,11 @@ impl Ledger {
             if !self.control.log(lines.into_bytes()) {
                 self.dropped.increment(count as u64);
             }
+        }
+        let spans = std::mem::take(&mut *self.spans.borrow_mut());
+        let count = spans.len() as u64;
+        if count > 0 && !self.control.spans(spans) {
+            self.lost_spans.increment(count);
         }
     }
 
@@ -210,6 +228,7 @@ pub struct Record<'a> {
     head: &'a RequestHead,
     begun: Instant,
     trace: Option<Rc<str>>,
+    context: Option<Context>,
     status: Cell<u16>,
     reason: Cell<&'static str>,
     tunnel: RefCell<Option<Open>>,
@@ -237,6 +256,11 @@ impl Record<'_> {
         self.trace.clone()
     }
 
+    /// Its context, where it is traced.
+    pub fn context(&self) -> Option<Context> {
+        self.context
+    }
+
     pub fn moved(&self, body_in: u64, body_out: u64) {
         self.body_in.set(body_in);
         self.body_out.set(body_out);
@@ -246,6 +270,33 @@ impl Record<'_> {
     pub fn close(self, status: u16, reason: &'static str) {
         self.status.set(status);
         self.reason.set(reason);
+    }
+
+    fn span(&self, context: Context, took: Duration) {
+        let (ledger, head) = (self.ledger, self.head);
+        let mut spans = ledger.spans.borrow_mut();
+        if spans.len() >= SPANS {
+            return ledger.lost_spans.increment(1);
+        }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (workspace, user) = self.workspace.borrow_mut().take().unzip();
+        spans.push(Span {
+            context,
+            begun: SystemTime::now().checked_sub(took).unwrap_or(UNIX_EPOCH),
+            took,
+            method: text(head.method()),
+            host: text(head.authority().unwrap_or_default()),
+            path: text(logged_path(head.path_and_query())),
+            http2: self.visit.http2,
+            secure: self.visit.secure,
+            client: self.visit.client(head),
+            status: self.status.get(),
+            reason: self.reason.get(),
+            workspace,
+            user: user.flatten(),
+            body_in: self.body_in.get(),
+            body_out: self.body_out.get(),
+        });
     }
 
     fn line(&self, out: &mut String) {
@@ -284,6 +335,8 @@ impl Record<'_> {
         );
         if let Some(trace) = &self.trace {
             let _ = write!(out, ",\"trace_id\":\"{trace}\"");
+        } else if let Some(context) = &self.context {
+            let _ = write!(out, ",\"trace_id\":\"{:032x}\"", context.trace);
         }
         if let Some((workspace, user)) = &*workspace {
             out.push_str(",\"ws_id\":\"");
@@ -306,6 +359,10 @@ impl Drop for Record<'_> {
         if let Some(counter) = ledger.requests.get(class) {
             counter.increment(1);
         }
+        let took = self.begun.elapsed();
+        if self.tunnel.get_mut().is_none() {
+            ledger.durations.record(class, took);
+        }
         // Most are, and the classes above have them.
         if self.reason.get() != RELAYED {
             counter!("portway_request_reasons_total", "reason" => self.reason.get()).increment(1);
@@ -321,6 +378,9 @@ impl Drop for Record<'_> {
             if full {
                 ledger.flush();
             }
+        }
+        if let Some(context) = self.context {
+            self.span(context, took);
         }
     }
 }

@@ -47,6 +47,8 @@ pub struct Settings {
     pub reports_activity: bool,
     /// The field that carries a request's id, in answers of ours and to the API server.
     pub trace_field: Option<String>,
+    /// One of so many requests is traced; 0 for none.
+    pub traced_one_in: u64,
     /// Answer plain HTTP with a redirect to the public https origin instead of serving it.
     pub redirect_to_https: bool,
     /// `Strict-Transport-Security: max-age=…` on TLS answers, in seconds; 0 for none.

@@ -1,4 +1,5 @@
-//! The id by which one request is found again in the logs of all that it passes: the visitor's own, or a fresh one.
+//! The id by which one request is found again in the logs of all that it passes: the visitor's own, or a fresh one. And which
+//! requests are traced, one of so many.
 //!
 //! It is no secret and proves nothing: what a visitor sends is only held to a shape that no log can be broken with.
 
@@ -8,6 +9,8 @@ use std::rc::Rc;
 
 use portway_http1::RequestHead;
 
+use crate::span::{Context, Given};
+
 /// The shortest and the longest id that is taken from a visitor.
 const LENGTH: std::ops::RangeInclusive<usize> = 8..=64;
 
@@ -16,13 +19,15 @@ const LENGTH: std::ops::RangeInclusive<usize> = 8..=64;
 pub struct Traces {
     /// The name of the field.
     field: Option<String>,
+    /// One of so many requests is traced; 0 for none.
+    one_in: u64,
     state: Cell<u64>,
 }
 
 impl Traces {
-    pub fn new(field: Option<String>) -> Self {
+    pub fn new(field: Option<String>, one_in: u64) -> Self {
         // The standard library's keys are random for each process and differ for each of these.
-        Self { field, state: Cell::new(RandomState::new().build_hasher().finish()) }
+        Self { field, one_in, state: Cell::new(RandomState::new().build_hasher().finish()) }
     }
 
     /// The id of a request.
@@ -32,6 +37,28 @@ impl Traces {
         Some(match given.and_then(|given| std::str::from_utf8(given).ok()) {
             Some(given) => given.into(),
             None => format!("{:016x}{:016x}", self.next(), self.next()).into(),
+        })
+    }
+
+    /// The context of a request, if it is traced. What a sender has begun to trace goes on where that sender is `trusted`; for
+    /// others chance decides, or visitors would.
+    pub fn context(&self, head: &RequestHead, trusted: bool) -> Option<Context> {
+        if self.one_in == 0 {
+            return None;
+        }
+        let given = Given::of(head);
+        let begun = trusted && given.is_some_and(|given| given.sampled);
+        if !begun && !self.next().is_multiple_of(self.one_in) {
+            return None;
+        }
+        // Zero is no id (W3C Trace Context 3.2.2.3).
+        let span = self.next().max(1);
+        Some(match given {
+            Some(given) => Context { trace: given.trace, span, parent: Some(given.span) },
+            None => {
+                let trace = (u128::from(self.next()) << 64) | u128::from(self.next().max(1));
+                Context { trace, span, parent: None }
+            }
         })
     }
 
@@ -66,7 +93,7 @@ mod tests {
 
     #[test]
     fn fresh_ids_differ() {
-        let (one, two) = (Traces::new(Some(String::new())), Traces::new(Some(String::new())));
+        let (one, two) = (Traces::new(Some(String::new()), 0), Traces::new(Some(String::new()), 0));
         let ids: std::collections::BTreeSet<u64> = (0..1000).flat_map(|_| [one.next(), two.next()]).collect();
         assert_eq!(ids.len(), 2000);
     }

@@ -17,12 +17,14 @@ mod ops;
 mod relied_on;
 mod reload;
 mod resolver;
+mod traces;
 mod welcome;
 
 use std::future::pending;
 use std::net::SocketAddr;
 
 use portway_core::host::Names;
+use portway_proxy::durations::Durations;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -30,10 +32,10 @@ use crate::config::{Flags, Settings};
 use crate::demo;
 use crate::output::Failure;
 use crate::running::{Claim, Running};
-use crate::serve::instance::{Instance, Leave, Plan};
+use crate::serve::instance::{Instance, Kept, Leave, Plan};
 use crate::serve::listen::Bound;
-use crate::serve::logs::{Style, Writer};
-use crate::serve::ops::Operations;
+use crate::serve::logs::Style;
+use crate::serve::ops::{Metrics, Operations};
 use crate::serve::reload::Reloads;
 
 /// Serves until a signal, or until another gateway takes over; with the sample if `with_demo`. With `take_over` it is this one
@@ -61,14 +63,16 @@ pub(crate) async fn run(flags: &Flags, with_demo: bool, take_over: bool) -> Resu
     let (writer, style) = logs::start(&settings.log);
     let metrics = ops::recorder()?;
     let sample_ports = sample.as_ref().map(|sample| sample.ports);
-    let starting = start(&settings, &bound, &writer, sample_ports, true);
+    let durations = Durations::default();
+    let kept = Kept { writer, durations: durations.clone(), sample: sample_ports };
+    let starting = start(&settings, &bound, &kept, true);
     let (names, instance) = tokio::select! {
         started = starting => started?,
         _ = signals.stop() => return Ok(()),
     };
     let demo = sample.map(demo::Bound::start).transpose()?;
-    let operations = Operations::serve(bound.ops()?, &instance.ready, metrics)?;
-    let mut process = Process { flags, claim, writer, style, sample: sample_ports, operations };
+    let operations = Operations::serve(bound.ops()?, &instance.ready, Metrics { recorded: metrics, durations })?;
+    let mut process = Process { flags, claim, kept, style, operations };
     process.announce(&names, &bound)?;
     if let Some(ports) = sample_ports {
         tracing::info!(event = "demo", page = ports.page, api = ports.api);
@@ -114,18 +118,12 @@ pub(crate) async fn run(flags: &Flags, with_demo: bool, take_over: bool) -> Resu
     drop(now.bound);
     leaving.join_all().await;
     tracing::info!(event = "stopped");
-    process.writer.finish().await;
+    process.kept.writer.finish().await;
     Ok(())
 }
 
 /// Starts an instance on these listeners.
-async fn start(
-    settings: &Settings,
-    bound: &Bound,
-    writer: &Writer,
-    sample: Option<demo::Ports>,
-    greets: bool,
-) -> Result<(Names, Instance), Failure> {
+async fn start(settings: &Settings, bound: &Bound, kept: &Kept, greets: bool) -> Result<(Names, Instance), Failure> {
     let (at, listeners) = (bound.at()?, bound.listeners()?);
     let first = |at: &[SocketAddr]| at.first().map(SocketAddr::port);
     let names = settings.names(first(&at.plain), first(&at.tls));
@@ -135,8 +133,7 @@ async fn start(
         tls: listeners.tls,
         names: names.clone(),
         own: [at.plain, at.tls, vec![at.ops]].concat(),
-        writer: writer.clone(),
-        sample,
+        kept: kept.clone(),
         greets,
     };
     Ok((names, Instance::start(plan).await?))
@@ -146,9 +143,8 @@ async fn start(
 struct Process<'a> {
     flags: &'a Flags,
     claim: Claim,
-    writer: Writer,
+    kept: Kept,
     style: Style,
-    sample: Option<demo::Ports>,
     operations: Operations,
 }
 
@@ -199,7 +195,7 @@ impl Process<'_> {
             )));
         }
         let bound = Bound::new(&settings, now.bound.listeners()?)?;
-        let (names, instance) = start(&settings, &bound, &self.writer, self.sample, false).await?;
+        let (names, instance) = start(&settings, &bound, &self.kept, false).await?;
         self.operations.show(bound.ops()?, &instance.ready)?;
         Ok((names, Current { settings, bound, instance }))
     }

@@ -18,6 +18,7 @@ use portway_http1::{Field, Fields, Framing, HeadWriter, Name, Reject, RequestHea
 use super::{cors, frames, loops};
 use crate::core::Visit;
 use crate::settings::Settings;
+use crate::span::{self, Context};
 
 const TOKEN: &[u8] = TOKEN_PREFIX.as_bytes();
 
@@ -44,6 +45,8 @@ pub struct Edit<'a> {
     pub head: &'a RequestHead,
     /// The request's id, for the API server.
     pub trace: Option<(&'a str, &'a str)>,
+    /// What a dev server is told of a traced request.
+    pub context: Option<Context>,
 }
 
 /// One field of an edited head.
@@ -65,6 +68,7 @@ impl<'a> Edit<'a> {
         head: &'a RequestHead,
         permit: &'a Permit,
         trace: Option<&'a str>,
+        context: Option<Context>,
     ) -> Self {
         let upgrade = head.upgrade_websocket();
         let ours = !upgrade && permit.cors() == Cors::Gateway && head.fields().has(Name::Origin);
@@ -84,6 +88,7 @@ impl<'a> Edit<'a> {
             head,
             // What is in a workspace gets what the visitor sent, and nothing more.
             trace: settings.trace_field.as_deref().zip(trace).filter(|_| permit.is_front()),
+            context,
         }
     }
 
@@ -132,6 +137,7 @@ impl<'a> Edit<'a> {
                 Name::Expect if !head.expects_continue() => {}
                 _ if is_nominated(fields, &field) => {}
                 _ if self.trace.is_some_and(|(name, _)| field.name.eq_ignore_ascii_case(name.as_bytes())) => {}
+                _ if self.context.is_some() && field.name.eq_ignore_ascii_case(span::FIELD.as_bytes()) => {}
                 Name::Cookie => {
                     if let Some(kept) =
                         cookie::strip(field.value, self.settings.control_cookie.as_ref().filter(|_| !front))
@@ -160,6 +166,9 @@ impl<'a> Edit<'a> {
         }
         if let Some((name, trace)) = self.trace {
             writer.put(name, trace)?;
+        }
+        if let Some(context) = self.context {
+            writer.put(span::FIELD, context.field())?;
         }
         writer.put("X-Forwarded-For", self.peer.to_string())?;
         // An IDE that carries a WebSocket compares this with Origin, also where the page is on another port of the workspace.

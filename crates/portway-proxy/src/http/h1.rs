@@ -157,7 +157,7 @@ async fn relay(
 ) -> Next {
     record.permitted(lease.permit());
     let trace = record.trace();
-    let edit = Edit::new(&core.settings, visit, head, lease.permit(), trace.as_deref());
+    let edit = Edit::new(&core.settings, visit, head, lease.permit(), trace.as_deref(), record.context());
     let mut body = Body::new(visitor, head.framing());
     let mut responder = Response::new(visitor, head, !keep);
     let gone = visitor.gone(core.settings.timeouts.half_closed);

@@ -237,7 +237,7 @@ async fn relay(
 ) {
     record.permitted(lease.permit());
     let trace = record.trace();
-    let edit = Edit::new(&core.settings, visit, head, lease.permit(), trace.as_deref());
+    let edit = Edit::new(&core.settings, visit, head, lease.permit(), trace.as_deref(), record.context());
     let mut body = Body { stream: body, framing: head.framing() };
     let wire = Rc::new(RefCell::new(Wire::Waiting(respond)));
     let mut responder = Response::new(wire.clone(), head);

@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use portway_control::sessions::Pointers;
 use portway_core::cookie::{ControlCookie, CookieShape};
-use portway_core::host::canonical_port;
-use portway_core::workspace::Address;
 use portway_sources::{
     ActivityPlace, ActivityQuery, ActivitySettings, AddressTemplate, ApiServer, Database, DatabaseError, RedisServer,
     RedisSet, Webhook, WorkspaceQuery, database_check,
@@ -18,7 +16,7 @@ use super::file::{self, Raw};
 use super::keys::{self, Key, Kind};
 use super::problem::{Complaint, Place};
 use super::read::{self, Reader};
-use super::values::resolve;
+use super::values::{self, Upstream, resolve};
 use super::wake::{Wake, wake};
 
 /// The presets by name.
@@ -100,14 +98,6 @@ pub(crate) enum Keys {
     /// A path of the API server.
     Path(String),
     File(PathBuf),
-}
-
-/// The API server, by plain http.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Upstream {
-    pub(crate) host: String,
-    pub(crate) address: Address,
-    pub(crate) port: u16,
 }
 
 // Addresses of databases hold passwords.
@@ -476,22 +466,6 @@ fn parameter(text: &str) -> Result<String, String> {
     }
 }
 
-/// Plain http: it is the same network, and a certificate there would be checked against nothing.
 fn upstream(raw: &Raw) -> Result<Upstream, Complaint> {
-    let text = read::text(raw)?;
-    let refuse = |why: &str| Complaint::new(format!("`{text}` {why}")).hint("write http://HOST:PORT");
-    let Some(rest) = text.strip_prefix("http://") else {
-        return Err(refuse("is not the address of an API server; only http is spoken to it"));
-    };
-    let rest = rest.strip_suffix('/').unwrap_or(rest);
-    let (host, port) = match rest.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => {
-            (host, canonical_port(port).ok_or_else(|| refuse("has no port that exists"))?)
-        }
-        _ => (rest, 80),
-    };
-    // Checks the spelling; what a name leads to is asked each time.
-    let address = host.parse().map_err(|_| refuse("names no host"))?;
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    Ok(Upstream { host: bare.to_owned(), address, port })
+    values::server(raw, "an API server", 80)
 }

@@ -436,6 +436,13 @@ not logged in. More are answered 429.";
 "The field that carries a request's id: taken from the visitor if it is 8 to 64 letters, digits, `-` and `_`, else made;
 logged as `trace_id`, sent to `control_upstream`, and given in answers of Portway's own. Default: requests have no id.";
 
+    TRACES_COLLECTOR = "traces.collector", Text, none("\"http://127.0.0.1:4318\""),
+"Where a collector takes OTLP over HTTP. Default: nothing is traced, and trace contexts pass as they come.";
+
+    TRACES_ONE_IN = "traces.one_in", Integer, "100",
+"One of so many requests is traced, besides all that a proxy of `proxies.trusted` has begun to trace. The dev server is told
+of a traced one in `traceparent`.";
+
     THREADS = "threads", Integer, none("4"),
 "Threads that move bytes. Default: one for each core.";
 }
@@ -476,4 +483,5 @@ pub(crate) const TABLES: &[Table] = &[
     Table { path: "wake", commented: true, doc: "Waking workspaces that sleep, when somebody comes." },
     Table { path: "limits", commented: false, doc: "Limits. Bodies and streams have no limit in size or total time." },
     Table { path: "log", commented: false, doc: "What is logged, to standard output." },
+    Table { path: "traces", commented: true, doc: "Traces of requests, by OpenTelemetry." },
 ];

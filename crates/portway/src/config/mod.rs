@@ -12,6 +12,7 @@ pub(crate) mod reference;
 pub(crate) mod settings;
 #[cfg(test)]
 mod tests;
+pub(crate) mod traces;
 pub(crate) mod values;
 pub(crate) mod wake;
 

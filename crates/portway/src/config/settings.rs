@@ -22,6 +22,7 @@ use super::keys::{self, Key, Kind};
 use super::problem::{Complaint, Place, Problem, nearest};
 use super::proxies;
 use super::read::{self, Reader};
+use super::traces::{self, Traces};
 use super::values::{default_data, field_name, format, level, one_socket, resolve, sockets};
 
 /// Flags that override settings.
@@ -68,6 +69,7 @@ pub(crate) struct Settings {
     pub(crate) log: Log,
     /// The field that carries a request's id.
     pub(crate) trace_field: Option<String>,
+    pub(crate) traces: Option<Traces>,
     pub(crate) threads: usize,
     /// What is allowed but probably not meant.
     pub(crate) warnings: Vec<String>,
@@ -331,6 +333,7 @@ fn build(
         access: r.read(&keys::LOG_ACCESS, read::flag)?.value,
     };
     let trace_field = r.read(&keys::LOG_TRACE_HEADER, read::parsed(field_name)).map(|name| name.value);
+    let traces = traces::read_all(r)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Some(Settings {
         embedded,
@@ -352,6 +355,7 @@ fn build(
         limits,
         log,
         trace_field,
+        traces,
         threads: r.read(&keys::THREADS, read::integer(1, 1024)).map_or(cores, |threads| size(threads.value)),
         warnings,
         domains,

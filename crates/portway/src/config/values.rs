@@ -1,8 +1,10 @@
-//! Values that need more than their kind: sockets, log levels and formats, paths.
+//! Values that need more than their kind: sockets, servers, log levels and formats, paths.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use portway_core::host::canonical_port;
+use portway_core::workspace::Address;
 use tracing::level_filters::LevelFilter;
 
 use super::file::Raw;
@@ -91,4 +93,32 @@ pub(super) fn default_data(environment: &[(String, String)]) -> PathBuf {
         (None, Some(home)) if !root => home.join(".local/share/portway"),
         (None, _) => PathBuf::from("/var/lib/portway"),
     }
+}
+
+/// A server spoken to by plain http.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Upstream {
+    pub(crate) host: String,
+    pub(crate) address: Address,
+    pub(crate) port: u16,
+}
+
+/// `http://HOST[:PORT]`. Without TLS: it is the same network, and a certificate there would be checked against nothing.
+pub(super) fn server(raw: &Raw, what: &str, usual_port: u16) -> Result<Upstream, Complaint> {
+    let text = read::text(raw)?;
+    let refuse = |why: &str| Complaint::new(format!("`{text}` {why}")).hint("write http://HOST:PORT");
+    let Some(rest) = text.strip_prefix("http://") else {
+        return Err(refuse(&format!("is not the address of {what}; only http is spoken to it")));
+    };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => {
+            (host, canonical_port(port).ok_or_else(|| refuse("has no port that exists"))?)
+        }
+        _ => (rest, usual_port),
+    };
+    // Checks the spelling; what a name leads to is asked each time.
+    let address = host.parse().map_err(|_| refuse("names no host"))?;
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    Ok(Upstream { host: bare.to_owned(), address, port })
 }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::logs::Writer;
 use super::resolver::{Resolver, by_the_system};
+use super::traces::Sink;
 
 /// What calls are answered with.
 pub(super) struct Ours {
@@ -22,11 +23,12 @@ pub(super) struct Ours {
     pub(super) writer: Writer,
     pub(super) plane: Plane,
     pub(super) activity: Option<mpsc::Sender<Used>>,
+    pub(super) traces: Option<Sink>,
 }
 
 /// Answers until every core is gone.
 pub(super) async fn answer(mut calls: mpsc::Receiver<ControlCall>, host: ControlHost, ours: Ours) {
-    let Ours { store, publisher, catch_up, writer, plane, activity } = ours;
+    let Ours { store, publisher, catch_up, writer, plane, activity, traces } = ours;
     let Plane { waker, demand, .. } = plane;
     let resolver = Resolver::new(by_the_system);
     while let Some(call) = calls.recv().await {
@@ -97,6 +99,12 @@ pub(super) async fn answer(mut calls: mpsc::Receiver<ControlCall>, host: Control
                 let _ = activity.as_ref().map(|activity| activity.try_send(used));
             }
             ControlCall::Log(lines) => writer.send(lines),
+            ControlCall::Spans(spans) => {
+                let count = spans.len() as u64;
+                if traces.as_ref().is_some_and(|traces| traces.try_send(spans).is_err()) {
+                    metrics::counter!("portway_spans_total", "result" => "dropped").increment(count);
+                }
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ use portway_core::dial::DialRules;
 use portway_core::host::Names;
 use portway_proxy::control::Control;
 use portway_proxy::directory::Directory;
+use portway_proxy::durations::Durations;
 use portway_proxy::engine::{Engine, Parts};
 use portway_proxy::limits::Allowed;
 use portway_proxy::settings::{Settings as ProxySettings, Timeouts, WakeBy};
@@ -28,7 +29,7 @@ use super::certificates::Identity;
 use super::logs::{self, Writer};
 use super::ops::Readiness;
 use super::relied_on::{ReliedOn, relied_on};
-use super::{control, descriptors, welcome};
+use super::{control, descriptors, traces, welcome};
 use crate::config::Settings;
 use crate::demo;
 use crate::output::Failure;
@@ -48,10 +49,18 @@ pub(super) struct Plan {
     pub(super) names: Names,
     /// Every address that this process listens on: none of them is ever dialled.
     pub(super) own: Vec<SocketAddr>,
-    pub(super) writer: Writer,
-    pub(super) sample: Option<demo::Ports>,
+    pub(super) kept: Kept,
     /// It is the first of the process, and says to a person what to open.
     pub(super) greets: bool,
+}
+
+/// What is the process's and not one instance's.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) writer: Writer,
+    pub(super) durations: Durations,
+    /// The sample of `--demo`, if it is served.
+    pub(super) sample: Option<demo::Ports>,
 }
 
 /// How an instance ends.
@@ -103,6 +112,7 @@ struct Serving {
     engine: Engine,
     store: Store,
     collected: JoinHandle<()>,
+    told: JoinHandle<()>,
     ready: Readiness,
 }
 
@@ -117,7 +127,7 @@ async fn live(plan: Plan, say: oneshot::Sender<Result<Readiness, Failure>>, left
 }
 
 async fn begin(plan: Plan) -> Result<Serving, Failure> {
-    let Plan { settings, plain, tls, names, own, writer, sample, greets } = plan;
+    let Plan { settings, plain, tls, names, own, kept: Kept { writer, durations, sample }, greets } = plan;
     let mut warnings = settings.warnings.clone();
     let certificates = settings.tls.as_ref().map(|tls| Identity::load(tls, &names, &mut warnings)).transpose()?;
     let sockets = descriptors::raise(settings.threads, settings.limits.connections, &mut warnings)?;
@@ -144,11 +154,13 @@ async fn begin(plan: Plan) -> Result<Serving, Failure> {
     }
     let upstream_tls = Arc::new(upstream_config().map_err(|error| Failure::failed(error.to_string()))?);
     // The last that may fail: only `Serving` ends cores that run.
+    let (traces, told) = traces::start(settings.traces.as_ref())?;
     let engine = Engine::start(Parts {
         settings: Arc::new(proxy),
         directory: Directory::new(publisher.directory()),
         control,
         log: logs::style(&settings.log),
+        durations,
         updates: (0..settings.threads.max(1)).map(|_| publisher.subscribe()).collect(),
         plain,
         tls,
@@ -166,7 +178,8 @@ async fn begin(plan: Plan) -> Result<Serving, Failure> {
     let host = ControlHost::new(control_settings, plane.clone(), store.clone(), publisher.clone());
     let (activity, collected) = beside::report_activity(&settings);
     let (catch_up, asked) = CatchUp::new();
-    let ours = control::Ours { store: store.clone(), publisher: publisher.clone(), catch_up, writer, plane, activity };
+    let ours =
+        control::Ours { store: store.clone(), publisher: publisher.clone(), catch_up, writer, plane, activity, traces };
     tokio::spawn(control::answer(calls, host, ours));
     tokio::spawn(watch_store(store.clone(), publisher.clone(), asked, beside.store_freshness.clone(), pending()));
     let ready = Readiness::new(Handle::current());
@@ -177,7 +190,7 @@ async fn begin(plan: Plan) -> Result<Serving, Failure> {
     if let Some(identity) = certificates {
         tokio::spawn(identity.follow());
     }
-    Ok(Serving { engine, store, collected, ready })
+    Ok(Serving { engine, store, collected, told, ready })
 }
 
 impl Serving {
@@ -191,8 +204,9 @@ impl Serving {
         }
         let engine = self.engine;
         let _ = tokio::task::spawn_blocking(move || engine.join()).await;
-        // The cores' last reports are in; the collector ends with them.
-        let _ = tokio::time::timeout(LAST_REPORT, self.collected).await;
+        // The cores' last reports are in; what tells others of them ends with them.
+        let last = async { (self.collected.await.ok(), self.told.await.ok()) };
+        let _ = tokio::time::timeout(LAST_REPORT, last).await;
         self.store.close().await;
         tracing::info!(event = "drained", why);
     }
@@ -271,6 +285,7 @@ fn proxy_settings(
         on_demand: settings.control_plane.held.is_some(),
         reports_activity: settings.control_plane.activity.is_some() || settings.control_plane.held.is_some(),
         trace_field: settings.trace_field.clone(),
+        traced_one_in: settings.traces.as_ref().map_or(0, |traces| traces.one_in),
         redirect_to_https: settings.tls.as_ref().is_some_and(|tls| tls.redirect),
         hsts: settings.tls.as_ref().and_then(|tls| tls.hsts).map_or(0, |age| age.as_secs()),
         proxies: settings.proxies.clone(),

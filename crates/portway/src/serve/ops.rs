@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use portway_proxy::durations::Durations;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -73,6 +74,7 @@ pub(super) fn recorder() -> Result<PrometheusHandle, Failure> {
         "Requests that a dev server did not simply answer, by reason."
     );
     metrics::describe_counter!("portway_tls_handshakes_total", "TLS handshakes of visitors, done and failed.");
+    metrics::describe_counter!("portway_spans_total", "Traced requests, told, failed and dropped.");
     metrics::describe_counter!("portway_limited_total", "Connections and requests that were one too many.");
     metrics::describe_gauge!("portway_requests_open", "Requests and tunnels under way.");
     metrics::describe_gauge!("portway_tunnels_open", "WebSockets that are open.");
@@ -91,11 +93,27 @@ pub(super) fn recorder() -> Result<PrometheusHandle, Failure> {
     Ok(handle)
 }
 
+/// What is measured.
+#[derive(Clone, Debug)]
+pub(super) struct Metrics {
+    pub(super) recorded: PrometheusHandle,
+    pub(super) durations: Durations,
+}
+
+impl Metrics {
+    /// In Prometheus' text format.
+    fn text(&self) -> String {
+        let mut text = self.recorded.render();
+        self.durations.render(&mut text);
+        text
+    }
+}
+
 /// The operations listener, serving. It tells of whichever instance was shown last.
 #[derive(Debug)]
 pub(super) struct Operations {
     shown: watch::Sender<Readiness>,
-    metrics: PrometheusHandle,
+    metrics: Metrics,
     at: SocketAddr,
     serving: AbortHandle,
 }
@@ -105,8 +123,8 @@ impl Operations {
     ///
     /// # Errors
     /// That the listener cannot be used.
-    pub(super) fn serve(listener: TcpListener, ready: &Readiness, metrics: PrometheusHandle) -> Result<Self, Failure> {
-        let summed = metrics.clone();
+    pub(super) fn serve(listener: TcpListener, ready: &Readiness, metrics: Metrics) -> Result<Self, Failure> {
+        let summed = metrics.recorded.clone();
         tokio::spawn(async move {
             loop {
                 sleep(SUM_UP).await;
@@ -142,7 +160,7 @@ impl Operations {
 fn listen(
     listener: TcpListener,
     shown: &watch::Sender<Readiness>,
-    metrics: &PrometheusHandle,
+    metrics: &Metrics,
 ) -> Result<(SocketAddr, AbortHandle), Failure> {
     let told = |error: std::io::Error| Failure::failed(format!("cannot use the operations listener: {error}"));
     let at = listener.local_addr().map_err(told)?;
@@ -152,7 +170,7 @@ fn listen(
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .with_state(shown.subscribe())
-        .route("/metrics", get(async move || metrics.render()));
+        .route("/metrics", get(async move || metrics.text()));
     let serving = tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, app).await {
             tracing::error!(event = "ops", %error);

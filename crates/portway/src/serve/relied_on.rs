@@ -1,5 +1,5 @@
-//! Where the servers are that the gateway relies on: the control plane's database, Redis and API server. The data plane dials
-//! no workspace there.
+//! Where the servers are that the gateway relies on: the control plane's database, Redis and API server, the collector of
+//! traces. The data plane dials no workspace there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -38,6 +38,7 @@ pub(super) async fn relied_on(settings: &Settings) -> ReliedOn {
         WakeWay::Api { .. } => None,
     }));
     servers.extend(plane.upstream.iter().map(|upstream| (upstream.host.clone(), upstream.port)));
+    servers.extend(settings.traces.iter().map(|traces| (traces.collector.host.clone(), traces.collector.port)));
     let found = ReliedOn::default();
     if servers.is_empty() {
         return found;

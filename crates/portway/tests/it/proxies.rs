@@ -20,7 +20,7 @@ const VISITOR: &str = "127.0.0.3";
 const TRUSTED: &str = "[proxies]\ntrusted = [\"127.0.0.2\"]\n";
 const ANNOUNCED: &str = "[proxies]\ntrusted = [\"127.0.0.2\"]\nprotocol = [\"plain\"]\n";
 
-async fn from(source: &str, address: SocketAddr) -> TcpStream {
+pub(crate) async fn from(source: &str, address: SocketAddr) -> TcpStream {
     try_from(source, address).await.expect("connect")
 }
 
