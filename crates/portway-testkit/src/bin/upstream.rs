@@ -1,8 +1,9 @@
 //! A fast, dumb HTTP/1.1 server for benchmarks: it must never be what is measured.
 //!
 //! `upstream [ADDRESS]` (default `127.0.0.1:0`) prints `listening ADDRESS` and answers every
-//! request on two threads with a ready-made response: six fields and 26 bytes, or 10 MB for
-//! `/big`. It keeps connections alive, understands pipelining, and knows no request bodies.
+//! request on two threads with a ready-made response: six fields and 26 bytes, 10 MB for `/big`,
+//! and none for `/never`, as a server that waits for the rest of a body. It keeps connections
+//! alive, understands pipelining, and knows no request bodies.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -80,8 +81,15 @@ async fn serve(mut stream: TcpStream, small: &[u8], big: &[u8]) -> std::io::Resu
         }
         let mut used = 0;
         while let Some(end) = buffer[used..].windows(4).position(|four| four == b"\r\n\r\n") {
-            let is_big = buffer[used..].starts_with(b"GET /big ");
-            out.extend_from_slice(if is_big { big } else { small });
+            let line = &buffer[used..];
+            if line.starts_with(b"GET /big ") {
+                // Not copied: many of them at once would take the machine.
+                stream.write_all(&out).await?;
+                out.clear();
+                stream.write_all(big).await?;
+            } else if !line.starts_with(b"GET /never ") && !line.starts_with(b"POST /never ") {
+                out.extend_from_slice(small);
+            }
             used += end + 4;
         }
         buffer.drain(..used);
