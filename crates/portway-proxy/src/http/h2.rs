@@ -126,6 +126,10 @@ async fn stream(core: &Rc<Core>, visit: &Visit, request: http::Request<RecvStrea
         }
     };
     let record = core.ledger.open(visit, &head);
+    // Who resets a stream at once, or makes us reset it, does so again and again: nothing is dialled for it (R46).
+    if poll_fn(|cx| Poll::Ready(respond.poll_reset(cx).is_ready())).await {
+        return record.close(499, "visitor-gone");
+    }
     match wake::arrive(core, visit, &head, record.trace().as_deref()).await {
         Route::Answer(answer) => own_answer(core, visit, &head, record, respond, answer).await,
         Route::Missed(answer, target) => {

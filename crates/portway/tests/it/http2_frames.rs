@@ -9,9 +9,11 @@ use crate::stage::{Door, private};
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
@@ -80,10 +82,14 @@ impl Block {
         self
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    fn headers(&self, stream: u32, end: u8) -> Vec<u8> {
         let block: Vec<u8> = self.fields.iter().flat_map(|(name, value)| literal(name, value)).collect();
+        frame(HEADERS, END_HEADERS | end, stream, &block)
+    }
+
+    fn bytes(&self) -> Vec<u8> {
         let end = if self.body.is_none() { END_STREAM } else { 0 };
-        let mut bytes = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &frame(HEADERS, END_HEADERS | end, 1, &block)].concat();
+        let mut bytes = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &self.headers(1, end)].concat();
         if let Some(body) = self.body {
             bytes.extend(frame(DATA, END_STREAM, 1, body));
         }
@@ -93,29 +99,35 @@ impl Block {
 
 /// How the gateway took it: the status of its answer, or 0 for a reset of the stream or the connection.
 async fn verdict(door: &Door, block: &Block) -> u16 {
+    verdict_on(door, &block.bytes(), 1).await
+}
+
+/// The same for one stream of whatever is sent.
+async fn verdict_on(door: &Door, bytes: &[u8], asked: u32) -> u16 {
     let mut tcp = TcpStream::connect(door.address).await.expect("connect");
-    tcp.write_all(&block.bytes()).await.expect("send the frames");
+    tcp.write_all(bytes).await.expect("send the frames");
     within("a verdict", async {
         loop {
-            let mut head = [0; 9];
-            if tcp.read_exact(&mut head).await.is_err() {
-                return 0;
-            }
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-            let mut payload = vec![0; usize::try_from(length).expect("a short frame")];
-            if tcp.read_exact(&mut payload).await.is_err() {
-                return 0;
-            }
-            let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-            match head[3] {
-                HEADERS if stream == 1 => return status(&payload),
-                RST_STREAM if stream == 1 => return 0,
+            let Some((kind, stream, payload)) = next(&mut tcp).await else { return 0 };
+            match kind {
+                HEADERS if stream == asked => return status(&payload),
+                RST_STREAM if stream == asked => return 0,
                 GOAWAY => return 0,
                 _ => {}
             }
         }
     })
     .await
+}
+
+/// The next frame: its type, its stream and what is in it.
+async fn next(tcp: &mut TcpStream) -> Option<(u8, u32, Vec<u8>)> {
+    let mut head = [0; 9];
+    tcp.read_exact(&mut head).await.ok()?;
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+    let mut payload = vec![0; usize::try_from(length).expect("a short frame")];
+    tcp.read_exact(&mut payload).await.ok()?;
+    Some((head[3], u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload))
 }
 
 /// The status of a response: it comes first, from the static table or as a literal (RFC 7541 appendix A).
@@ -226,5 +238,30 @@ async fn what_is_no_request_is_refused_and_nobody_is_asked() {
     assert!(asked.iter().all(|line| *line == "POST /one HTTP/1.1") && asked.len() <= 2, "{asked:?}");
     assert!(!text.contains("/two") && !text.contains("evil.example"), "{text}");
     assert!(cases.len() >= 50);
+    stage.gateway.stop();
+}
+
+/// Rapid reset (CVE-2023-44487) and MadeYouReset (CVE-2025-8671) cost a dev server nothing (R46).
+#[tokio::test]
+async fn a_stream_that_is_reset_at_once_is_not_passed_on() {
+    let recorder = Recorder::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let (stage, door) = private(recorder.port());
+    let window = 0x7fff_ffff_u32.to_be_bytes();
+    let on_itself = [&3_u32.to_be_bytes()[..], &[0]].concat();
+    let cases = [
+        ("by the visitor", frame(RST_STREAM, 0, 3, &[0, 0, 0, 8])),
+        ("by a window past its limit", frame(WINDOW_UPDATE, 0, 3, &window)),
+        ("by a priority on itself", frame(PRIORITY, 0, 3, &on_itself)),
+    ];
+    for (name, trigger) in &cases {
+        let reset = Block::new(&door).set(":path", "/reset").headers(3, 0);
+        let after = Block::new(&door).set(":path", "/after").headers(5, END_STREAM);
+        let before = Block::new(&door).set(":path", "/before").bytes();
+        let status = verdict_on(&door, &[&before[..], &reset, trigger, &after].concat(), 5).await;
+        assert_eq!(status, 200, "{name}: the connection goes on");
+    }
+    let text = recorder.text();
+    assert_eq!(text.matches("GET /after ").count(), cases.len(), "{text}");
+    assert!(!text.contains("/reset"), "{text}");
     stage.gateway.stop();
 }
