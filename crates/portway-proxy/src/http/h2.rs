@@ -82,10 +82,15 @@ pub async fn serve(core: Rc<Core>, visit: Visit, io: impl AsyncRead + AsyncWrite
             biased;
             accepted = connection.accept() => {
                 let Some(Ok((request, respond))) = accepted else { break };
+                let (parts, body) = request.into_parts();
+                // Here and not in the task: many small fields are much larger before than after, and a hundred streams
+                // would wait with theirs until their tasks run, or until a shut window opens (R47).
+                let head = head_of(&parts, !body.is_end_stream());
+                drop(parts);
                 let guard = busy.enter();
                 let (core, visit) = (core.clone(), visit.clone());
                 tokio::task::spawn_local(async move {
-                    stream(&core, &visit, request, respond).await;
+                    stream(&core, &visit, head, body, respond).await;
                     drop(guard);
                 });
             }
@@ -113,9 +118,14 @@ fn closed<T: AsyncRead + AsyncWrite + Unpin>(connection: &mut Connection<T, Byte
     connection.poll_closed(cx).map(|_| ())
 }
 
-async fn stream(core: &Rc<Core>, visit: &Visit, request: http::Request<RecvStream>, mut respond: SendResponse<Bytes>) {
-    let (parts, body) = request.into_parts();
-    let head = match head_of(&parts, !body.is_end_stream()) {
+async fn stream(
+    core: &Rc<Core>,
+    visit: &Visit,
+    head: Result<RequestHead, Reject>,
+    body: RecvStream,
+    mut respond: SendResponse<Bytes>,
+) {
+    let head = match head {
         Ok(head) => head,
         Err(reject) => {
             // It cannot be told what was asked for, so nothing is looked up for it.

@@ -265,3 +265,42 @@ async fn a_stream_that_is_reset_at_once_is_not_passed_on() {
     assert!(!text.contains("/reset"), "{text}");
     stage.gateway.stop();
 }
+
+/// As many fields as one frame can name, on every stream, while no answer of ours may be sent (CVE-2026-49975, R47).
+#[tokio::test]
+async fn heads_of_many_fields_cost_little_while_the_window_is_shut() {
+    const CONNECTIONS: usize = 20;
+    const STREAMS: usize = 100;
+    /// Each head is some 80 KB as a map of its fields: 190 MiB, when all were held at once; 40 since.
+    const BOUND: u64 = 96 << 20;
+    let recorder = Recorder::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let (stage, door) = private(recorder.port());
+    // INITIAL_WINDOW_SIZE 0; then a crumb of a cookie enters the table, and one byte stands for each more.
+    let mut bytes = [PREFACE, &frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])].concat();
+    let crumb = [&[0x40][..], &string(b"cookie"), &string(b"")].concat();
+    for stream in (1..).step_by(2).take(STREAMS) {
+        let plain: Vec<u8> = Block::new(&door).fields.iter().flat_map(|(name, value)| literal(name, value)).collect();
+        let more = if stream == 1 { &crumb[..] } else { &[0x80 | 62; 800] };
+        bytes.extend(frame(HEADERS, END_HEADERS | END_STREAM, stream, &[&plain, more].concat()));
+    }
+    let before = stage.gateway.peak_memory();
+    let mut open = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut tcp = TcpStream::connect(door.address).await.expect("connect");
+        tcp.write_all(&bytes).await.expect("send the frames");
+        open.push(tcp);
+    }
+    for tcp in &mut open {
+        within("every head to be answered", async {
+            let mut answered = 0;
+            while answered < STREAMS {
+                let (kind, ..) = next(tcp).await.expect("the connection goes on");
+                answered += usize::from(kind == HEADERS);
+            }
+        })
+        .await;
+    }
+    let grown = stage.gateway.peak_memory().saturating_sub(before);
+    assert!(grown < BOUND, "{} KiB", grown >> 10);
+    stage.gateway.stop();
+}
