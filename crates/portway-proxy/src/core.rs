@@ -37,8 +37,8 @@ const TOKEN_REPORT: Timestamp = 60;
 const REPAIR: Timestamp = 60;
 /// Sessions remembered before old ones are dropped.
 const SESSIONS_MAX: usize = 4096;
-/// How long an idle connection outlives the beginning of a drain.
-const LAST_REQUEST: Duration = Duration::from_secs(1);
+/// How long an idle connection outlives the beginning of a drain, or of a shortage of memory.
+pub const LAST_REQUEST: Duration = Duration::from_secs(1);
 /// Notices a second of one core.
 const NOTICES: u32 = 4;
 /// Tokens remembered before old ones are dropped.
@@ -143,16 +143,21 @@ impl Core {
         }
     }
 
-    /// Resolves a moment after the gateway begins to leave: until then an idle connection is kept, because the visitor's next
-    /// request may be on its way. It is answered, and told that the connection closes (RFC 9112 9.6).
+    /// Resolves a moment after the gateway begins to leave, or its memory is short: until then an idle connection is kept,
+    /// because the visitor's next request may be on its way. It is answered, and told that the connection closes (RFC 9112 9.6).
     pub async fn leaves(&self) {
         let mut draining = self.draining.clone();
-        let _ = draining.wait_for(|draining| *draining).await;
+        let _ = draining.wait_for(|draining| *draining || self.limits.sheds()).await;
         sleep(LAST_REQUEST.min(self.settings.timeouts.drain / 4)).await;
     }
 
     pub fn is_draining(&self) -> bool {
         *self.draining.borrow()
+    }
+
+    /// Whether a connection may wait for another request.
+    pub fn keeps_idle(&self) -> bool {
+        !self.is_draining() && !self.limits.sheds()
     }
 }
 

@@ -60,9 +60,26 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Engine {
     threads: Vec<JoinHandle<()>>,
+    limits: Limits,
     draining: watch::Sender<bool>,
     handed_on: Arc<AtomicBool>,
     loads: Loads,
+}
+
+/// Keeps new work out of every core, or lets it in.
+#[derive(Debug)]
+pub struct Gate {
+    limits: Limits,
+    draining: watch::Sender<bool>,
+}
+
+impl Gate {
+    /// With `sheds`, what is open goes on, requests are refused, connections wait in the backlog, and idle ones end.
+    pub fn shed(&self, sheds: bool) {
+        self.limits.shed(sheds);
+        // Nothing has changed about the drain, but idle connections look at both.
+        self.draining.send_modify(|_| ());
+    }
 }
 
 /// Connections of each core.
@@ -123,7 +140,12 @@ impl Engine {
             })?;
             threads.push(thread);
         }
-        Ok(Self { threads, draining, handed_on, loads })
+        Ok(Self { threads, limits, draining, handed_on, loads })
+    }
+
+    /// For whoever watches memory.
+    pub fn gate(&self) -> Gate {
+        Gate { limits: self.limits.clone(), draining: self.draining.clone() }
     }
 
     /// How many connections are open.
@@ -245,6 +267,9 @@ impl Seat {
                 Some(fresh) = handed.recv() => seat.serve(&core, fresh),
                 _ = tick.tick() => {
                     core.ledger.cut(core.leases.expire(core.now()));
+                    if core.limits.sheds() {
+                        core.pool.clear();
+                    }
                     core.pool.sweep();
                     core.ledger.idle(core.pool.len());
                     core.report_activity();
@@ -324,7 +349,7 @@ async fn accept(seat: Rc<Seat>, core: Rc<Core>, listener: TcpListener, tls: bool
     loop {
         // At a limit the next ones wait in the backlog.
         let next = async {
-            while seat.loads.total() >= seat.settings.connections || seat.limits.is_full() {
+            while seat.loads.total() >= seat.settings.connections || seat.limits.is_full() || seat.limits.sheds() {
                 sleep(FULL).await;
             }
             listener.accept().await

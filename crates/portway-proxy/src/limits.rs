@@ -10,7 +10,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use portway_core::dial::network;
@@ -62,6 +62,8 @@ struct Shared {
     allowed: Allowed,
     hasher: RandomState,
     started: Instant,
+    /// Memory is short: what is open goes on, and nothing new begins.
+    sheds: AtomicBool,
     sockets: AtomicUsize,
     connections: Table,
     visitors: Table,
@@ -108,11 +110,21 @@ impl Limits {
             allowed,
             hasher: RandomState::new(),
             started: Instant::now(),
+            sheds: AtomicBool::new(false),
             sockets: AtomicUsize::new(0),
             connections: Table::default(),
             visitors: Table::default(),
             workspaces: Table::default(),
         }))
+    }
+
+    /// Whether new work is refused, because memory is short.
+    pub fn sheds(&self) -> bool {
+        self.0.sheds.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn shed(&self, sheds: bool) {
+        self.0.sheds.store(sheds, Ordering::Relaxed);
     }
 
     /// Whether no more sockets may be opened. Two cores that ask at once may each open one more.

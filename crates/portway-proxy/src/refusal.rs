@@ -62,6 +62,8 @@ pub(crate) enum Refusal {
     TooManyRequests,
     /// All visitors together ask for more of this workspace than one gets.
     WorkspaceBusy,
+    /// The gateway's memory is short.
+    Overloaded,
     /// The control runtime does not answer.
     Unavailable,
 }
@@ -127,6 +129,8 @@ impl Refusal {
             Self::Loop => (508, "loop-detected"),
             Self::TooManyRequests => (429, "too-many-requests"),
             Self::WorkspaceBusy => (503, "workspace-busy"),
+            // As where it is sockets that have run out.
+            Self::Overloaded => (503, "overloaded"),
             Self::Unavailable => (503, "unavailable"),
         }
     }
@@ -142,6 +146,7 @@ impl Refusal {
             | Self::TooManyRequests
             | Self::Dial(DialError::Overloaded, ..)
             | Self::WorkspaceBusy
+            | Self::Overloaded
             | Self::Unavailable => answer.field("Retry-After", "1"),
             // The budget is counted over an hour.
             Self::WokenTooOften => answer.field("Retry-After", "600"),
@@ -261,6 +266,9 @@ impl Refusal {
             ),
             Self::WorkspaceBusy => {
                 ("This workspace is too busy", "More is asked of it than one workspace gets. Try again in a moment.")
+            }
+            Self::Overloaded => {
+                ("The gateway is full", "It has no memory left for more. What is open goes on; try again in a moment.")
             }
             Self::Unavailable => {
                 ("Not available right now", "The gateway is starting, stopping or overloaded. Try again in a moment.")

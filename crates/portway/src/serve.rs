@@ -12,6 +12,7 @@ mod handover;
 mod instance;
 mod listen;
 mod logs;
+mod memory;
 mod notify;
 mod ops;
 mod relied_on;

@@ -105,7 +105,7 @@ async fn serve_one(core: &Rc<Core>, visit: &Visit, visitor: &Visitor, head: &Req
     let record = core.ledger.open(visit, head);
     // What follows a CONNECT or a WebSocket handshake may be meant for a tunnel: unless there is one, it is nobody's (R41, R64).
     let tunnels = head.method() == b"CONNECT" || head.upgrade_websocket();
-    let keep = head.keep_alive() && !tunnels && !core.is_draining();
+    let keep = head.keep_alive() && !tunnels && core.keeps_idle();
     let has_body = head.framing() != Framing::None;
     match wake::arrive(core, visit, head, record.trace().as_deref()).await {
         Route::Answer(answer) => own_answer(core, visit, visitor, head, record, answer, keep && !has_body).await,

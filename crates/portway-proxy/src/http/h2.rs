@@ -33,7 +33,7 @@ use super::websocket;
 use super::{cors, frames, wake};
 use crate::busy::Busy;
 use crate::control::BODY_MAX;
-use crate::core::{Core, Visit};
+use crate::core::{Core, LAST_REQUEST, Visit};
 use crate::leases::Lease;
 use crate::ledger::{RELAYED, Record};
 use crate::refusal::{Form, Refusal};
@@ -75,9 +75,9 @@ pub async fn serve(core: Rc<Core>, visit: Visit, io: impl AsyncRead + AsyncWrite
     let visit = Rc::new(visit);
     let busy = Busy::default();
     let mut draining = core.draining.clone();
-    let mut leaving = false;
+    let (mut leaving, mut pressed) = (false, false);
     loop {
-        let idle = sleep(core.settings.timeouts.keep_alive);
+        let idle = sleep(if pressed { LAST_REQUEST } else { core.settings.timeouts.keep_alive });
         tokio::select! {
             biased;
             accepted = connection.accept() => {
@@ -94,12 +94,16 @@ pub async fn serve(core: Rc<Core>, visit: Visit, io: impl AsyncRead + AsyncWrite
                     drop(guard);
                 });
             }
-            _ = draining.wait_for(|draining| *draining), if !leaving => {
-                leaving = true;
-                connection.graceful_shutdown();
+            seen = draining.wait_for(|draining| *draining || (!pressed && core.limits.sheds())), if !leaving => {
+                leaving = seen.map_or(true, |draining| *draining);
+                pressed = !leaving;
+                if leaving {
+                    connection.graceful_shutdown();
+                }
             }
             () = idle => {
-                if busy.count() > 0 {
+                let relieved = std::mem::replace(&mut pressed, core.limits.sheds()) && !pressed;
+                if busy.count() > 0 || relieved {
                     continue;
                 }
                 if leaving {

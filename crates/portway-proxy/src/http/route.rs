@@ -70,6 +70,10 @@ impl Tried {
 /// # Errors
 /// [`Pause`].
 pub fn route(core: &Core, visit: &Visit, head: &RequestHead, tried: Tried) -> Result<Route, Pause> {
+    if core.limits.sheds() {
+        core.ledger.limited("memory");
+        return Ok(Route::Answer(Refusal::Overloaded.answer(Form::of(head, head.upgrade_websocket()), None)));
+    }
     let found = match find(core, visit, head, tried) {
         Ok(found @ (Route::Relay(_) | Route::Probe(_))) => Ok(found),
         Err(Stop::Pause(pause)) => return Err(pause),

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 
-const ALL: [(&str, Refusal); 34] = [
+const ALL: [(&str, Refusal); 35] = [
     ("wrong-authority", Refusal::WrongAuthority),
     ("not-found", Refusal::NotFound),
     ("method", Refusal::Method),
@@ -39,6 +39,7 @@ const ALL: [(&str, Refusal); 34] = [
     ("loop", Refusal::Loop),
     ("too-many-requests", Refusal::TooManyRequests),
     ("workspace-busy", Refusal::WorkspaceBusy),
+    ("no-memory", Refusal::Overloaded),
     ("unavailable", Refusal::Unavailable),
 ];
 

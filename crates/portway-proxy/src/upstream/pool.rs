@@ -93,6 +93,12 @@ impl Pool {
         self.recount();
     }
 
+    /// Drops everything.
+    pub fn clear(&self) {
+        self.idle.borrow_mut().clear();
+        self.count.set(0);
+    }
+
     /// Drops what has been idle too long.
     pub fn sweep(&self) {
         self.idle.borrow_mut().retain(|_, list| {

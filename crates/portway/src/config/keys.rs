@@ -399,6 +399,10 @@ not logged in. More are answered 429.";
     LIMITS_WORKSPACE_RATE = "limits.workspace_rate", Integer, "5000",
 "Requests to one workspace in a second; ten seconds' worth may come at once.";
 
+    LIMITS_MEMORY = "limits.memory", Integer, none("536870912"),
+"Bytes of memory the gateway may have. From 85 % of it on, until it is below 80 %, new requests are answered 503 and new
+connections wait, while what is open goes on. 0 for no limit. Default: that of the control group it runs in, if it has one.";
+
     LIMITS_TLS_HANDSHAKE = "limits.tls_handshake", Duration, "\"10s\"",
 "For a TLS handshake.";
 

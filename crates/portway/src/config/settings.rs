@@ -103,6 +103,8 @@ pub(crate) struct CertificateFiles {
 pub(crate) struct Limits {
     pub(crate) connections: usize,
     pub(crate) allowed: Allowed,
+    /// Bytes; 0 for no limit, `None` for that of the control group.
+    pub(crate) memory: Option<u64>,
     pub(crate) tls_handshake: Duration,
     pub(crate) request_head: Duration,
     pub(crate) keep_alive: Duration,
@@ -318,6 +320,7 @@ fn build(
     let limits = Limits {
         connections: size(r.read(&keys::LIMITS_CONNECTIONS, read::integer(1, 10_000_000))?.value),
         allowed,
+        memory: r.read(&keys::LIMITS_MEMORY, read::integer(0, 1 << 50)).map(|memory| memory.value),
         tls_handshake: r.read(&keys::LIMITS_TLS_HANDSHAKE, phase())?.value,
         request_head: r.read(&keys::LIMITS_REQUEST_HEAD, phase())?.value,
         keep_alive: r.read(&keys::LIMITS_KEEP_ALIVE, phase())?.value,

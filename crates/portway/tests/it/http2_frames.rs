@@ -6,18 +6,18 @@ use tokio::net::TcpStream;
 
 use crate::stage::{Door, private};
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
-const HEADERS: u8 = 1;
+pub(crate) const HEADERS: u8 = 1;
 const PRIORITY: u8 = 2;
 const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
+pub(crate) const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("a short frame").to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
@@ -42,13 +42,13 @@ fn string(text: &[u8]) -> Vec<u8> {
 }
 
 /// The pseudo-fields and the token of an ordinary request; a case replaces, adds or leaves out some.
-struct Block {
+pub(crate) struct Block {
     fields: Vec<(Vec<u8>, Vec<u8>)>,
     body: Option<&'static [u8]>,
 }
 
 impl Block {
-    fn new(door: &Door) -> Self {
+    pub(crate) fn new(door: &Door) -> Self {
         let (name, token) = door.auth.trim_end().split_once(": ").expect("a token");
         let fields = [
             (":method", "GET"),
@@ -61,7 +61,7 @@ impl Block {
         Self { fields, body: None }
     }
 
-    fn set(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn set(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let place = self.fields.iter_mut().find(|(known, _)| known == name.as_bytes()).expect("a known field");
         place.1 = value.as_ref().to_vec();
         self
@@ -82,9 +82,13 @@ impl Block {
         self
     }
 
+    /// As the fields of a HEADERS frame.
+    pub(crate) fn fields(&self) -> Vec<u8> {
+        self.fields.iter().flat_map(|(name, value)| literal(name, value)).collect()
+    }
+
     fn headers(&self, stream: u32, end: u8) -> Vec<u8> {
-        let block: Vec<u8> = self.fields.iter().flat_map(|(name, value)| literal(name, value)).collect();
-        frame(HEADERS, END_HEADERS | end, stream, &block)
+        frame(HEADERS, END_HEADERS | end, stream, &self.fields())
     }
 
     fn bytes(&self) -> Vec<u8> {

@@ -32,6 +32,7 @@ mod interim;
 mod jwt;
 mod limits;
 mod loops;
+mod memory;
 mod metrics;
 mod names;
 mod old_visitors;
