@@ -269,6 +269,7 @@ impl Seat {
                     core.ledger.cut(core.leases.expire(core.now()));
                     if core.limits.sheds() {
                         core.pool.clear();
+                        core.ledger.stalled(core.leases.cut_stalled(core.settings.timeouts.stalled));
                     }
                     core.pool.sweep();
                     core.ledger.idle(core.pool.len());

@@ -9,6 +9,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use portway_core::Timestamp;
 use portway_core::access::{Permit, Rules};
@@ -25,9 +26,28 @@ pub struct Leases {
     slots: RefCell<Slab<Rc<Slot>>>,
 }
 
+/// Why a lease was cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The permission ended, or the drain's time is over.
+    Revoked,
+    /// The visitor takes nothing, and memory is short.
+    Stalled,
+}
+
+impl Cut {
+    /// For logs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Revoked => "revoked",
+            Self::Stalled => "stalled",
+        }
+    }
+}
+
 struct Slot {
     permit: Permit,
-    cut: Cell<bool>,
+    cut: Cell<Option<Cut>>,
     /// From the visitor, and to them.
     up: Progress,
     down: Progress,
@@ -63,7 +83,7 @@ impl Leases {
     pub fn register(self: &Rc<Self>, permit: Permit, counted: Option<Counted>) -> Lease {
         let slot = Rc::new(Slot {
             permit,
-            cut: Cell::new(false),
+            cut: Cell::new(None),
             up: Progress::default(),
             down: Progress::default(),
             seen: Cell::default(),
@@ -99,24 +119,31 @@ impl Leases {
 
     /// Decides again whatever `diff` touches; returns how many leases were cut.
     pub fn recheck(&self, snapshot: &Snapshot, diff: &Diff, rules: &Rules, now: Timestamp) -> usize {
-        self.cut_where(|permit| permit.is_touched_by(diff) && !permit.still_holds(snapshot, rules, now))
+        self.cut_where(Cut::Revoked, |slot| {
+            slot.permit.is_touched_by(diff) && !slot.permit.still_holds(snapshot, rules, now)
+        })
     }
 
     /// Cuts what has run out of time.
     pub fn expire(&self, now: Timestamp) -> usize {
-        self.cut_where(|permit| permit.expires_at().is_some_and(|end| end <= now))
+        self.cut_where(Cut::Revoked, |slot| slot.permit.expires_at().is_some_and(|end| end <= now))
     }
 
     /// Cuts everything: the end of a drain.
     pub fn cut_all(&self) -> usize {
-        self.cut_where(|_| true)
+        self.cut_where(Cut::Revoked, |_| true)
     }
 
-    fn cut_where(&self, doomed: impl Fn(&Permit) -> bool) -> usize {
+    /// Cuts streams whose visitor has kept what was read for them waiting for longer than `patience`.
+    pub fn cut_stalled(&self, patience: Duration) -> usize {
+        self.cut_where(Cut::Stalled, |slot| slot.down.waited().is_some_and(|waited| waited > patience))
+    }
+
+    fn cut_where(&self, why: Cut, doomed: impl Fn(&Slot) -> bool) -> usize {
         let slots = self.slots.borrow();
         let mut count = 0;
-        for (_, slot) in slots.iter().filter(|(_, slot)| !slot.cut.get() && doomed(&slot.permit)) {
-            slot.cut.set(true);
+        for (_, slot) in slots.iter().filter(|(_, slot)| slot.cut.get().is_none() && doomed(slot)) {
+            slot.cut.set(Some(why));
             count += 1;
             if let Some(waker) = slot.waker.borrow_mut().take() {
                 waker.wake();
@@ -141,16 +168,16 @@ impl Lease {
         &self.slot.down
     }
 
-    /// Whether it has been cut.
-    pub fn is_cut(&self) -> bool {
+    /// Why it was cut, if it was.
+    pub fn cut(&self) -> Option<Cut> {
         self.slot.cut.get()
     }
 
     /// Resolves when the lease is cut; bytes must stop then.
-    pub async fn revoked(&self) {
+    pub async fn revoked(&self) -> Cut {
         poll_fn(|cx| {
-            if self.slot.cut.get() {
-                return Poll::Ready(());
+            if let Some(why) = self.slot.cut.get() {
+                return Poll::Ready(why);
             }
             let mut waker = self.slot.waker.borrow_mut();
             if !waker.as_ref().is_some_and(|old| old.will_wake(cx.waker())) {
@@ -158,7 +185,7 @@ impl Lease {
             }
             Poll::Pending
         })
-        .await;
+        .await
     }
 }
 

@@ -172,6 +172,13 @@ impl Ledger {
         self.cut.increment(leases as u64);
     }
 
+    /// Notes leases that a visitor's standstill ended.
+    pub fn stalled(&self, leases: usize) {
+        if leases > 0 {
+            metrics::counter!("portway_limited_total", "limit" => "stalled").increment(leases as u64);
+        }
+    }
+
     /// Opens the record of a request.
     pub fn open<'a>(&'a self, visit: &'a Visit, head: &'a RequestHead) -> Record<'a> {
         self.open.increment(1.0);

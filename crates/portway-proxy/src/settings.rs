@@ -99,6 +99,8 @@ pub struct Timeouts {
     pub response_head: Duration,
     /// How long a visitor that has shut down its sending side is answered without a byte moving.
     pub half_closed: Duration,
+    /// How long a visitor may leave what waits for them while memory is short.
+    pub stalled: Duration,
     /// The most that a drain takes.
     pub drain: Duration,
 }
@@ -114,6 +116,7 @@ impl Default for Timeouts {
             connect: Duration::from_secs(3),
             response_head: Duration::from_secs(120),
             half_closed: Duration::from_secs(30),
+            stalled: Duration::from_secs(60),
             drain: Duration::from_secs(30),
         }
     }

@@ -26,7 +26,7 @@ use super::{cors, edge, frames, wake};
 use crate::control::BODY_MAX;
 use crate::core::{Core, Visit};
 use crate::io::Duplex;
-use crate::leases::Lease;
+use crate::leases::{Cut, Lease};
 use crate::ledger::{RELAYED, Record};
 use crate::refusal::{Form, Refusal};
 use crate::relay::forward::{Ended, forward};
@@ -183,7 +183,7 @@ async fn relay(
             Next::Reset
         }
         Ended::Cut => {
-            let reason = if lease.is_cut() { "revoked" } else { "upstream-truncated" };
+            let reason = lease.cut().map_or("upstream-truncated", Cut::word);
             record.close(502, reason);
             Next::Reset
         }

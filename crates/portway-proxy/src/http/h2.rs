@@ -34,7 +34,7 @@ use super::{cors, frames, wake};
 use crate::busy::Busy;
 use crate::control::BODY_MAX;
 use crate::core::{Core, LAST_REQUEST, Visit};
-use crate::leases::Lease;
+use crate::leases::{Cut, Lease};
 use crate::ledger::{RELAYED, Record};
 use crate::refusal::{Form, Refusal};
 use crate::relay::forward::{Ended, forward};
@@ -285,7 +285,7 @@ async fn relay(
             wire.borrow_mut().reset(Reason::CANCEL);
         }
         Ended::Cut => {
-            record.close(502, if lease.is_cut() { "revoked" } else { "upstream-truncated" });
+            record.close(502, lease.cut().map_or("upstream-truncated", Cut::word));
             wire.borrow_mut().reset(Reason::INTERNAL_ERROR);
         }
     }

@@ -131,7 +131,7 @@ async fn stalled(progress: &Progress, idle: Duration, rate: u64) {
     loop {
         sleep_until(next).await;
         let moved = progress.moved.get();
-        if !progress.blocked.get() && moved - before < floor {
+        if progress.waited().is_none() && moved - before < floor {
             return;
         }
         before = moved;
@@ -209,7 +209,7 @@ async fn body<R: Responder>(
 ) -> Result<(), Fault> {
     if framing == Framing::None {
         responder.end(None);
-        return responder.flush().await.map_err(|_| Fault::VisitorGone);
+        return down.writing(responder.flush()).await.map_err(|_| Fault::VisitorGone);
     }
     let mut decoder = BodyDecoder::new(framing, &Limits::response());
     loop {
@@ -220,14 +220,14 @@ async fn body<R: Responder>(
             }
             Piece::End(trailers) => {
                 responder.end(trailers.as_ref());
-                return responder.flush().await.map_err(|_| Fault::VisitorGone);
+                return down.writing(responder.flush()).await.map_err(|_| Fault::VisitorGone);
             }
             Piece::More => {
-                responder.flush().await.map_err(|_| Fault::VisitorGone)?;
+                down.writing(responder.flush()).await.map_err(|_| Fault::VisitorGone)?;
                 if let (Some((visitor, progress)), Some(left)) = (responder.direct(), decoder.remaining())
                     && connection.buf.is_empty()
                 {
-                    let moved = match pump(&connection.io, &visitor, left, &progress, Some(&down.moved)).await {
+                    let moved = match pump(&connection.io, &visitor, left, &progress, Some(down)).await {
                         Ok(moved) => moved,
                         Err(PumpFault::From(_)) => return Err(Fault::Truncated),
                         Err(PumpFault::To(_)) => return Err(Fault::VisitorGone),
@@ -240,7 +240,7 @@ async fn body<R: Responder>(
                 } else if connection.io.fill(&mut connection.buf).await.map_err(|_| Fault::Truncated)? == 0 {
                     decoder.eof().map_err(|_| Fault::Truncated)?;
                     responder.end(None);
-                    return responder.flush().await.map_err(|_| Fault::VisitorGone);
+                    return down.writing(responder.flush()).await.map_err(|_| Fault::VisitorGone);
                 }
             }
         }

@@ -53,7 +53,7 @@ pub(crate) async fn forward<B: RequestBody, R: Responder>(
 ) -> Ended {
     tokio::select! {
         biased;
-        () = lease.revoked() => if lease.up().spoke.get() { Ended::Cut } else { Ended::Refused(Refusal::Revoked) },
+        _ = lease.revoked() => if lease.up().spoke.get() { Ended::Cut } else { Ended::Refused(Refusal::Revoked) },
         ended = attempt(core, lease, edit, head, body, responder, gone) => ended,
     }
 }

@@ -3,7 +3,6 @@
 //! An idle direction owns no buffer: a read lands in the core's scratch and is written from there; only what the other
 //! side does not take at once is kept. Knows no HTTP.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -23,14 +22,14 @@ pub(crate) enum PumpFault {
     To(io::Error),
 }
 
-/// Moves at most `limit` bytes, counted as they go in `progress`, and in `also` where somebody else looks; the number moved,
+/// Moves at most `limit` bytes, noted as they go in `progress`, and in `also` where somebody else looks; the number moved,
 /// less than `limit` only at the end of `from`.
 pub(crate) async fn pump(
     from: &Duplex,
     to: &Duplex,
     limit: u64,
     progress: &Progress,
-    also: Option<&Cell<u64>>,
+    also: Option<&Progress>,
 ) -> Result<u64, PumpFault> {
     let mut state = Pump { left: limit, kept: Vec::new(), at: 0, flushed: true };
     poll_fn(|cx| state.poll(cx, from, to, progress, also)).await?;
@@ -52,12 +51,16 @@ impl Pump {
         from: &Duplex,
         to: &Duplex,
         progress: &Progress,
-        also: Option<&Cell<u64>>,
+        also: Option<&Progress>,
     ) -> Poll<Result<(), PumpFault>> {
+        let lookers = || [progress].into_iter().chain(also);
         for _ in 0..TURNS {
             while let Some(rest) = self.kept.get(self.at..).filter(|rest| !rest.is_empty()) {
-                progress.blocked.set(true);
-                self.at += ready!(to.poll_write(cx, rest)).map_err(PumpFault::To)?;
+                let written = to.poll_write(cx, rest);
+                if written.is_pending() {
+                    lookers().for_each(Progress::wait);
+                }
+                self.at += ready!(written).map_err(PumpFault::To)?;
             }
             if !self.kept.is_empty() {
                 self.kept = Vec::new();
@@ -65,11 +68,14 @@ impl Pump {
             }
             if !self.flushed {
                 // TLS takes what it has no room to send.
-                progress.blocked.set(true);
-                ready!(to.poll_flush(cx)).map_err(PumpFault::To)?;
+                let flushed = to.poll_flush(cx);
+                if flushed.is_pending() {
+                    lookers().for_each(Progress::wait);
+                }
+                ready!(flushed).map_err(PumpFault::To)?;
                 self.flushed = true;
             }
-            progress.blocked.set(false);
+            lookers().for_each(Progress::go_on);
             if self.left == 0 {
                 return Poll::Ready(Ok(()));
             }
@@ -90,9 +96,7 @@ impl Pump {
             }
             self.flushed = false;
             self.left -= moved as u64;
-            for count in [&progress.moved].into_iter().chain(also) {
-                count.set(count.get() + moved as u64);
-            }
+            lookers().for_each(|one| one.moved.set(one.moved.get() + moved as u64));
         }
         cx.waker().wake_by_ref();
         Poll::Pending

@@ -3,8 +3,11 @@
 //! Two traits, because there are two real protocols. The relay knows heads and pieces of bodies, not frames.
 
 use std::cell::Cell;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use portway_http1::{Fields, Framing, Reject, ResponseHead};
@@ -26,10 +29,44 @@ pub(crate) trait RequestBody {
 pub(crate) struct Progress {
     /// Bytes that arrived from the visitor.
     pub moved: Cell<u64>,
-    /// It is the dev server that does not read.
-    pub blocked: Cell<bool>,
+    /// Since when what was read waits for the other end to take it.
+    waits: Cell<Option<Instant>>,
     /// Something of a response was queued for the visitor: no other answer can take its place.
     pub spoke: Cell<bool>,
+}
+
+impl Progress {
+    /// The other end does not take what was read.
+    pub(crate) fn wait(&self) {
+        if self.waits.get().is_none() {
+            self.waits.set(Some(Instant::now()));
+        }
+    }
+
+    /// It has taken all of it.
+    pub(crate) fn go_on(&self) {
+        self.waits.set(None);
+    }
+
+    /// How long the other end has not; `None` where it is not waited for.
+    pub(crate) fn waited(&self) -> Option<Duration> {
+        self.waits.get().map(|since| since.elapsed())
+    }
+
+    /// Writes to the other end, which is waited for until it is done.
+    pub(crate) async fn writing<F: Future>(&self, write: F) -> F::Output {
+        let mut write = pin!(write);
+        let written = poll_fn(|cx| {
+            let polled = write.as_mut().poll(cx);
+            if polled.is_pending() {
+                self.wait();
+            }
+            polled
+        })
+        .await;
+        self.go_on();
+        written
+    }
 }
 
 /// Why a request body did not get through.

@@ -424,6 +424,9 @@ connections wait, while what is open goes on. 0 for no limit. Default: that of t
     LIMITS_RESPONSE_HEAD = "limits.response_head", Duration, "\"120s\"",
 "For a dev server's response head, from the end of the request.";
 
+    LIMITS_STALLED = "limits.stalled", Duration, "\"60s\"",
+"While memory is short: for a visitor to take what waits for them, 64 KiB at most. Otherwise nothing limits it.";
+
     LIMITS_DRAIN = "limits.drain", Duration, "\"30s\"",
 "For open requests and streams to end after SIGTERM.";
 

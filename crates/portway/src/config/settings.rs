@@ -113,6 +113,7 @@ pub(crate) struct Limits {
     pub(crate) body_rate: u64,
     pub(crate) connect: Duration,
     pub(crate) response_head: Duration,
+    pub(crate) stalled: Duration,
     pub(crate) drain: Duration,
 }
 
@@ -328,6 +329,7 @@ fn build(
         body_rate: r.read(&keys::LIMITS_BODY_RATE, read::integer(0, 1 << 40))?.value,
         connect: r.read(&keys::LIMITS_CONNECT, phase())?.value,
         response_head: r.read(&keys::LIMITS_RESPONSE_HEAD, phase())?.value,
+        stalled: r.read(&keys::LIMITS_STALLED, phase())?.value,
         drain: r.read(&keys::LIMITS_DRAIN, read::duration(Duration::ZERO, DAY))?.value,
     };
     let log = Log {

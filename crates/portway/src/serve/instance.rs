@@ -271,6 +271,7 @@ fn proxy_settings(
             body_rate: limits.body_rate,
             connect: limits.connect,
             response_head: limits.response_head,
+            stalled: limits.stalled,
             drain: limits.drain,
             ..Timeouts::default()
         },

@@ -105,3 +105,21 @@ async fn what_is_open_goes_on_and_what_is_new_is_refused_until_there_is_memory_a
     drop((open, also_open, http2));
     stage.gateway.stop();
 }
+
+#[tokio::test]
+async fn visitors_who_take_nothing_are_cut_while_memory_is_short_and_others_are_not() {
+    let (bulk, sockets) = (Bulk::start().await, WebSocketEcho::start().await);
+    let stage = plan().private(bulk.port()).private(sockets.port()).config(&limited("stalled = \"1s\"\n")).start();
+    let talk = stage.door(sockets.port());
+    let mut open = WebSocket::open(talk.connect().await, &talk.host, "/ws", &talk.auth).await.expect("a 101");
+    let greedies = press(&stage, &stage.door(bulk.port())).await;
+    // They are all still there, and what they hold is let go.
+    logged(&stage, "event", "shedding-over").await;
+    let cut = metric(&stage, "portway_limited_total{limit=\"stalled\"}").await;
+    assert!(cut >= f64::from(STREAMS), "{cut}");
+    logged(&stage, "reason", "stalled").await;
+    open.send_text("still here").await;
+    assert_eq!(open.next_text().await, "still here");
+    drop((open, greedies));
+    stage.gateway.stop();
+}

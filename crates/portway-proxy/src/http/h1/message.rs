@@ -93,9 +93,7 @@ async fn flush(to: &Duplex, out: &mut BytesMut, progress: &Progress) -> Result<(
     if out.is_empty() {
         return Ok(());
     }
-    progress.blocked.set(true);
-    let sent = to.write_all(out).await;
-    progress.blocked.set(false);
+    let sent = progress.writing(to.write_all(out)).await;
     out.clear();
     sent.map_err(|_| BodyFault::Upstream)
 }

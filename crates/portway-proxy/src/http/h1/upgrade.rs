@@ -40,23 +40,23 @@ pub(super) async fn switch(
     let from_visitor = visitor.buf.take();
     let ended = tokio::select! {
         biased;
-        () = lease.revoked() => None,
-        ended = tunnel(&visitor.io, from_visitor, &connection.io, connection.buf, up, down) => Some(ended),
+        why = lease.revoked() => Err(why),
+        ended = tunnel(&visitor.io, from_visitor, &connection.io, connection.buf, up, down) => Ok(ended),
     };
     record.moved(up.moved.get(), down.moved.get());
     match ended {
-        Some(Ok(())) => {
+        Ok(Ok(())) => {
             record.close(101, "tunnel");
             Next::Close
         }
-        Some(Err(_)) => {
+        Ok(Err(_)) => {
             connection.io.reset_on_close();
             record.close(101, "tunnel-reset");
             Next::Reset
         }
-        None => {
+        Err(why) => {
             connection.io.reset_on_close();
-            record.close(101, "revoked");
+            record.close(101, why.word());
             Next::Reset
         }
     }

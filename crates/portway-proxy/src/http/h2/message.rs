@@ -62,9 +62,7 @@ impl RequestBody for Body {
 }
 
 async fn write(to: &Duplex, data: &[u8], progress: &Progress) -> Result<(), BodyFault> {
-    progress.blocked.set(true);
-    let written = to.write_all(data).await;
-    progress.blocked.set(false);
+    let written = progress.writing(to.write_all(data)).await;
     written.map_err(|_| BodyFault::Upstream)
 }
 

@@ -60,7 +60,7 @@ pub(super) async fn switch(
     };
     let ended = tokio::select! {
         biased;
-        () = lease.revoked() => Err("revoked"),
+        why = lease.revoked() => Err(why.word()),
         () = poll_fn(|cx| wire.borrow_mut().poll_reset(cx)) => Err("tunnel-reset"),
         ended = joined => ended.map(|_| "tunnel").map_err(|_| "tunnel-reset"),
     };
@@ -92,11 +92,11 @@ async fn downstream(from: &Duplex, first: BytesMut, to: &RefCell<Wire>, progress
     let mut data = first.freeze();
     loop {
         progress.moved.set(progress.moved.get() + data.len() as u64);
-        poll_fn(|cx| match &mut *to.borrow_mut() {
+        let sent = poll_fn(|cx| match &mut *to.borrow_mut() {
             Wire::Sending(stream) => poll_send(stream, &mut data, cx),
             Wire::Waiting(_) | Wire::Done => std::task::Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-        })
-        .await?;
+        });
+        progress.writing(sent).await?;
         data = poll_fn(|cx| from.poll_read_with(cx, READ_MAX, |_, data| Bytes::copy_from_slice(data))).await?;
         if data.is_empty() {
             return match &mut *to.borrow_mut() {
