@@ -58,7 +58,7 @@ impl ActivityPlace {
     /// Host and port of its server; `None` for a socket of the file system.
     pub fn server(&self) -> Option<(String, u16)> {
         match self {
-            Self::Redis(set) => set.server(),
+            Self::Redis(set) => set.server.server(),
             Self::Query(query) => Database::server(&query.url),
             Self::Webhook(hook) => Some((hook.server.host.clone(), hook.server.port)),
         }
@@ -118,6 +118,7 @@ impl std::fmt::Debug for Webhook {
 }
 
 /// A Redis, by its address; nothing is connected yet.
+#[derive(Clone)]
 pub struct RedisServer(redis::Client);
 
 impl FromStr for RedisServer {
@@ -136,10 +137,25 @@ impl std::fmt::Debug for RedisServer {
     }
 }
 
+impl RedisServer {
+    pub(crate) fn client(&self) -> &redis::Client {
+        &self.0
+    }
+
+    /// Host and port; `None` for a socket of the file system.
+    pub fn server(&self) -> Option<(String, u16)> {
+        match self.0.get_connection_info().addr() {
+            redis::ConnectionAddr::Tcp(host, port) => Some((host.clone(), *port)),
+            redis::ConnectionAddr::TcpTls { host, port, .. } => Some((host.clone(), *port)),
+            _ => None,
+        }
+    }
+}
+
 /// A sorted set of Redis: members are ids of workspaces, scores Unix seconds.
 #[derive(Clone)]
 pub struct RedisSet {
-    client: redis::Client,
+    server: RedisServer,
     key: String,
 }
 
@@ -152,16 +168,7 @@ impl std::fmt::Debug for RedisSet {
 impl RedisSet {
     /// The set `key` on a server.
     pub fn new(server: RedisServer, key: String) -> Self {
-        Self { client: server.0, key }
-    }
-
-    /// Host and port of the server; `None` for a socket of the file system.
-    pub fn server(&self) -> Option<(String, u16)> {
-        match self.client.get_connection_info().addr() {
-            redis::ConnectionAddr::Tcp(host, port) => Some((host.clone(), *port)),
-            redis::ConnectionAddr::TcpTls { host, port, .. } => Some((host.clone(), *port)),
-            _ => None,
-        }
+        Self { server, key }
     }
 }
 
@@ -314,7 +321,7 @@ impl RedisSet {
     ) -> Result<(), String> {
         let mut connection = match open.take() {
             Some(connection) => connection,
-            None => in_time(self.client.get_multiplexed_async_connection()).await?,
+            None => in_time(self.server.client().get_multiplexed_async_connection()).await?,
         };
         // An older report, from another gateway, never takes the place of a newer one.
         let mut command = redis::cmd("ZADD");

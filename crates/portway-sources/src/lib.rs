@@ -9,6 +9,7 @@
 
 pub mod activity;
 pub mod client;
+pub mod counters;
 pub mod database;
 pub mod file;
 pub mod freshness;
@@ -18,6 +19,7 @@ pub mod watch;
 
 pub use activity::{ActivityPlace, ActivityQuery, ActivitySettings, RedisServer, RedisSet, Used, Webhook};
 pub use client::{ApiError, ApiServer, Call};
+pub use counters::{Round, SharedCounters};
 pub use database::demand::Demand;
 pub use database::follow::ChangeTook;
 pub use database::sessions::{ControlSession, Held, SessionSource};
