@@ -27,6 +27,7 @@ use crate::durations::Durations;
 use crate::http::edge::{self, Tls};
 use crate::leases::Leases;
 use crate::ledger::{Ledger, LogStyle};
+use crate::limits::sharing::Tally;
 use crate::limits::{CountedSocket, Limits};
 use crate::settings::Shared;
 use crate::trace::Traces;
@@ -141,6 +142,11 @@ impl Engine {
             threads.push(thread);
         }
         Ok(Self { threads, limits, draining, handed_on, loads })
+    }
+
+    /// For whoever counts together with other gateways.
+    pub fn tally(&self) -> Tally {
+        Tally::new(self.limits.clone())
     }
 
     /// For whoever watches memory.

@@ -2,15 +2,17 @@
 //! neighbours' (R50).
 //!
 //! Counters are shared by all cores, because a visitor is on one core and their workspace's others on another. They are
-//! tables of fixed size without a lock: a key has two cells of its table, chosen by a hash with a secret of this process,
-//! and its count is the lesser of the two. So whoever shares one cell with a busy key is not counted with it, memory is
+//! tables of fixed size without a lock: a key has two cells of its table, chosen by a hash with a secret, and its
+//! count is the lesser of the two. So whoever shares one cell with a busy key is not counted with it, memory is
 //! bounded however many keys there are, and nothing has to be forgotten. It knows neither requests nor what is answered.
 
+pub mod sharing;
+
 use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hash};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use portway_core::dial::network;
@@ -60,7 +62,8 @@ pub struct Limits(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     allowed: Allowed,
-    hasher: RandomState,
+    /// What cells are chosen with.
+    secret: AtomicU64,
     started: Instant,
     /// Memory is short: what is open goes on, and nothing new begins.
     sheds: AtomicBool,
@@ -76,9 +79,27 @@ struct Table(Box<[Cell]>);
 
 #[derive(Debug, Default)]
 struct Cell {
-    under_way: AtomicU32,
+    /// How many are under way, in the lower half, and how many were admitted so far, in the upper one: one addition counts
+    /// both. It goes round.
+    count: AtomicU64,
     /// When what was admitted is paid off at the allowed rate, in nanoseconds since the start.
     paid: AtomicU64,
+}
+
+/// One more in the upper half of a cell's count, and in both halves.
+const ADMITTED: u64 = 1 << 32;
+const ENTERED: u64 = ADMITTED + 1;
+
+impl Cell {
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+    fn under_way(count: u64) -> u32 {
+        count as u32
+    }
+
+    /// How many were admitted so far, modulo 2^32.
+    fn admitted(&self) -> u32 {
+        (self.count.load(Ordering::Relaxed) >> 32) as u32
+    }
 }
 
 /// The two cells of a key.
@@ -108,7 +129,8 @@ impl Limits {
     pub fn new(allowed: Allowed) -> Self {
         Self(Arc::new(Shared {
             allowed,
-            hasher: RandomState::new(),
+            // The standard library has random bytes for its own tables.
+            secret: AtomicU64::new(RandomState::new().hash_one(CELLS)),
             started: Instant::now(),
             sheds: AtomicBool::new(false),
             sockets: AtomicUsize::new(0),
@@ -141,7 +163,7 @@ impl Limits {
 
     /// Counts a connection; `None` where its address has as many as it may.
     pub fn connection(&self, peer: IpAddr) -> Option<CountedConnection> {
-        let address = self.cells(network(peer));
+        let address = cells(self.secret(), network(peer));
         self.0
             .connections
             .enter(address, self.0.allowed.address_connections)
@@ -154,7 +176,8 @@ impl Limits {
     /// Whose limit is reached; nothing is counted then.
     pub fn request(&self, who: Who<'_>, workspace: &str) -> Result<Counted, Limited> {
         let shared = &*self.0;
-        let (visitor, workspace) = (self.cells(who), self.cells(workspace));
+        let secret = self.secret();
+        let (visitor, workspace) = (cells(secret, who), cells(secret, workspace));
         let mut counted = Counted { limits: self.clone(), visitor: None, workspace: None };
         // Whoever is dropped on the way out takes back what was counted before.
         if !shared.visitors.enter(visitor, shared.allowed.visitor_requests) {
@@ -162,14 +185,18 @@ impl Limits {
         }
         counted.visitor = Some(visitor);
         if !shared.workspaces.enter(workspace, shared.allowed.workspace_requests) {
+            shared.visitors.add(visitor, ADMITTED.wrapping_neg());
             return Err(Limited::Workspace);
         }
         counted.workspace = Some(workspace);
         // What the workspace refuses has cost the visitor nothing but patience, so the visitor's own rate comes first.
         if !shared.visitors.pay(visitor, shared.allowed.visitor_rate, shared.started) {
+            shared.visitors.add(visitor, ADMITTED.wrapping_neg());
+            shared.workspaces.add(workspace, ADMITTED.wrapping_neg());
             return Err(Limited::Visitor);
         }
         if !shared.workspaces.pay(workspace, shared.allowed.workspace_rate, shared.started) {
+            shared.workspaces.add(workspace, ADMITTED.wrapping_neg());
             return Err(Limited::Workspace);
         }
         Ok(counted)
@@ -177,17 +204,34 @@ impl Limits {
 
     /// Counts an answer of ours to somebody who has not shown who they are; false where it is one too many.
     pub fn answer(&self, who: Who<'_>) -> bool {
-        self.0.visitors.pay(self.cells(who), self.0.allowed.visitor_rate, self.0.started)
+        let (table, cells) = (&self.0.visitors, cells(self.secret(), who));
+        let admitted = table.pay(cells, self.0.allowed.visitor_rate, self.0.started);
+        if admitted {
+            table.add(cells, ADMITTED);
+        }
+        admitted
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half of a hash is as good as the lower")]
-    fn cells(&self, key: impl Hash) -> Cells {
-        let hash = self.0.hasher.hash_one(key);
-        let first = hash as usize % CELLS;
-        // Never the same cell twice.
-        let step = 1 + (hash >> 32) as usize % (CELLS - 1);
-        Cells([first, (first + step) % CELLS])
+    fn secret(&self) -> u64 {
+        self.0.secret.load(Ordering::Relaxed)
     }
+}
+
+/// The two cells of a key.
+#[expect(clippy::cast_possible_truncation, reason = "the upper half of a hash is as good as the lower")]
+fn cells(secret: u64, key: impl Hash) -> Cells {
+    let hash = hash(secret, key);
+    let first = hash as usize % CELLS;
+    // Never the same cell twice.
+    let step = 1 + (hash >> 32) as usize % (CELLS - 1);
+    Cells([first, (first + step) % CELLS])
+}
+
+fn hash(secret: u64, key: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write_u64(secret);
+    key.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Default for Table {
@@ -203,17 +247,23 @@ impl Table {
 
     /// Counts one more unless there are `most` already; 0 for no limit.
     fn enter(&self, cells: Cells, most: u32) -> bool {
-        let before = self.of(cells).map(|cell| cell.under_way.fetch_add(1, Ordering::Relaxed)).min();
+        let enter = |cell: &Cell| Cell::under_way(cell.count.fetch_add(ENTERED, Ordering::Relaxed));
+        let before = self.of(cells).map(enter).min();
         let admitted = most == 0 || before.is_none_or(|before| before < most);
         if !admitted {
-            self.leave(cells);
+            self.add(cells, ENTERED.wrapping_neg());
         }
         admitted
     }
 
     fn leave(&self, cells: Cells) {
+        self.add(cells, 1_u64.wrapping_neg());
+    }
+
+    /// Adds to the counts of a key, or takes away what was added; both go round.
+    fn add(&self, cells: Cells, count: u64) {
         for cell in self.of(cells) {
-            cell.under_way.fetch_sub(1, Ordering::Relaxed);
+            cell.count.fetch_add(count, Ordering::Relaxed);
         }
     }
 
@@ -290,7 +340,7 @@ mod tests {
         drop((second, others));
         for table in [&limits.0.visitors, &limits.0.workspaces] {
             assert!(
-                table.0.iter().all(|cell| cell.under_way.load(Ordering::Relaxed) == 0),
+                table.0.iter().all(|cell| Cell::under_way(cell.count.load(Ordering::Relaxed)) == 0),
                 "something is counted still"
             );
         }

@@ -18,6 +18,7 @@ mod ops;
 mod relied_on;
 mod reload;
 mod resolver;
+mod sharing;
 mod traces;
 mod welcome;
 

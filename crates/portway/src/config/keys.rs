@@ -399,6 +399,11 @@ not logged in. More are answered 429.";
     LIMITS_WORKSPACE_RATE = "limits.workspace_rate", Integer, "5000",
 "Requests to one workspace in a second; ten seconds' worth may come at once.";
 
+    LIMITS_SHARED = "limits.shared", Text, none("\"redis://redis:6379\""),
+"A Redis (5 or later) in which several gateways count `visitor_rate` and `workspace_rate` together, about once a second. No
+request waits for it; while it is away each gateway counts alone. The environment is the better place for a password.
+Default: each gateway counts alone.";
+
     LIMITS_MEMORY = "limits.memory", Integer, none("536870912"),
 "Bytes of memory the gateway may have. From 85 % of it on, until it is below 80 %, new requests are answered 503 and new
 connections wait, while what is open goes on. 0 for no limit. Default: that of the control group it runs in, if it has one.";

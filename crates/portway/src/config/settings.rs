@@ -12,7 +12,7 @@ use portway_core::host::{ControlHost, Domain, Names, Scheme};
 use portway_core::workspace::Level;
 use portway_proxy::limits::Allowed;
 use portway_proxy::settings::Proxies;
-use portway_sources::{SharedPlace, StorePlace};
+use portway_sources::{RedisServer, SharedPlace, StorePlace};
 use tracing::level_filters::LevelFilter;
 
 use super::control_plane::{self, ControlPlane};
@@ -66,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) login_lifetime: Duration,
     pub(crate) session_lifetime: Duration,
     pub(crate) limits: Limits,
+    /// Where rates are counted together with other gateways.
+    pub(crate) shared_limits: Option<RedisServer>,
     pub(crate) log: Log,
     /// The field that carries a request's id.
     pub(crate) trace_field: Option<String>,
@@ -358,6 +360,7 @@ fn build(
         login_lifetime: r.read(&keys::SESSIONS_LOGIN, read::duration(Duration::from_secs(1), 30 * DAY))?.value,
         session_lifetime: r.read(&keys::SESSIONS_SESSION, read::duration(Duration::from_secs(1), 8 * HOUR))?.value,
         limits,
+        shared_limits: r.read(&keys::LIMITS_SHARED, read::parsed(str::parse)).map(|server| server.value),
         log,
         trace_field,
         traces,

@@ -631,6 +631,7 @@ fn what_a_control_plane_needs_is_told() {
         ("preset = \"code-hub\"", "workspaces.query: needs a database"),
         ("[postgres]\nurl = \"mysql://user:hunter2@host/db\"", "postgres.url: not an address of PostgreSQL"),
         ("[redis]\nurl = \"http://user:hunter2@host\"", "redis.url: is not an address of Redis"),
+        ("[limits]\nshared = \"http://user:hunter2@host\"", "limits.shared: is not an address of Redis"),
         (
             "control_upstream = \"https://api:8000\"",
             "control_upstream: `https://api:8000` is not the address of an API server",

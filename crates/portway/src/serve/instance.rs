@@ -29,7 +29,7 @@ use super::certificates::Identity;
 use super::logs::{self, Writer};
 use super::ops::Readiness;
 use super::relied_on::{ReliedOn, relied_on};
-use super::{control, descriptors, memory, traces, welcome};
+use super::{control, descriptors, memory, sharing, traces, welcome};
 use crate::config::Settings;
 use crate::demo;
 use crate::output::Failure;
@@ -182,6 +182,9 @@ async fn begin(plan: Plan) -> Result<Serving, Failure> {
         control::Ours { store: store.clone(), publisher: publisher.clone(), catch_up, writer, plane, activity, traces };
     tokio::spawn(control::answer(calls, host, ours));
     tokio::spawn(watch_store(store.clone(), publisher.clone(), asked, beside.store_freshness.clone(), pending()));
+    if let Some(server) = settings.shared_limits.clone() {
+        tokio::spawn(sharing::share(engine.tally(), server));
+    }
     tokio::spawn(memory::watch(memory::limit(settings.limits.memory), engine.gate()));
     let ready = Readiness::new(Handle::current());
     beside.follow(&store, &publisher, &ready);

@@ -76,6 +76,7 @@ pub(super) fn recorder() -> Result<PrometheusHandle, Failure> {
     metrics::describe_counter!("portway_tls_handshakes_total", "TLS handshakes of visitors, done and failed.");
     metrics::describe_counter!("portway_spans_total", "Traced requests, told, failed and dropped.");
     metrics::describe_counter!("portway_limited_total", "Connections and requests that were one too many.");
+    metrics::describe_gauge!("portway_limits_shared", "Whether rates are counted with other gateways now.");
     metrics::describe_gauge!("portway_memory_bytes", metrics::Unit::Bytes, "Resident memory of the process.");
     metrics::describe_gauge!("portway_memory_limit_bytes", metrics::Unit::Bytes, "The most it may have, if limited.");
     metrics::describe_gauge!("portway_requests_open", "Requests and tunnels under way.");

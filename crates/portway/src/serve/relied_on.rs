@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use portway_sources::Database;
+use portway_sources::{Database, RedisServer};
 use tokio::time::{sleep, timeout};
 
 use crate::config::Settings;
@@ -37,6 +37,7 @@ pub(super) async fn relied_on(settings: &Settings) -> ReliedOn {
         WakeWay::Query(statements) => Database::server(&statements.url),
         WakeWay::Api { .. } => None,
     }));
+    servers.extend(settings.shared_limits.iter().flat_map(RedisServer::server));
     servers.extend(plane.upstream.iter().map(|upstream| (upstream.host.clone(), upstream.port)));
     servers.extend(settings.traces.iter().map(|traces| (traces.collector.host.clone(), traces.collector.port)));
     let found = ReliedOn::default();

@@ -31,6 +31,7 @@ mod hub;
 mod interim;
 mod jwt;
 mod limits;
+mod limits_shared;
 mod loops;
 mod memory;
 mod metrics;
