@@ -22,7 +22,8 @@ fn reporting(redis: &Redis) -> Plan {
 
 fn reporting_for(redis: &Redis, background: u64) -> Plan {
     plan().config(&format!(
-        "[redis]\nurl = \"{}\"\n[activity]\nredis_key = \"{KEY}\"\nflush = \"100ms\"\nbackground = \"{background}s\"\n",
+        "[redis]\nurl = \"{}\"\n[activity]\nredis_key = \"{KEY}\"\nflush = \"100ms\"\nbackground = \"{background}s\"\n\
+         [limits]\nvisitor_rate = 0\n",
         redis.url()
     ))
 }
