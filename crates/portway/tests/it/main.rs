@@ -8,12 +8,14 @@
 mod activity;
 mod back_off;
 mod beside;
+mod canaries;
 mod carry;
 mod certificates;
 mod changes;
 mod collector;
 mod corpus;
 mod cors;
+mod dashboard;
 mod demand;
 mod dial;
 mod events;
