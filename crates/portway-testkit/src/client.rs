@@ -41,7 +41,7 @@ impl std::fmt::Debug for Client {
 impl Client {
     /// A plain TCP connection.
     pub async fn connect(address: SocketAddr) -> Self {
-        Self::over(tcp(address).await)
+        Self::over(tcp(address).await.expect("connect"))
     }
 
     /// A TLS connection that asks for the name `sni`.
@@ -50,12 +50,13 @@ impl Client {
         stream.expect("TLS handshake")
     }
 
-    /// [`Client::connect_tls`] for a handshake that may be refused.
+    /// [`Client::connect_tls`] for a connection or handshake that may be refused.
     ///
     /// # Errors
-    /// The handshake's own.
+    /// Theirs.
     pub async fn try_connect_tls(address: SocketAddr, sni: &str, config: Arc<ClientConfig>) -> std::io::Result<Self> {
-        Self::tls_over(tcp(address).await, sni, config).await
+        // Whoever is not wanted may be reset at once.
+        Self::tls_over(tcp(address).await?, sni, config).await
     }
 
     /// [`Client::try_connect_tls`] on a connection that is there.
@@ -193,8 +194,8 @@ impl Client {
     }
 }
 
-async fn tcp(address: SocketAddr) -> TcpStream {
-    let stream = within("connect", TcpStream::connect(address)).await.expect("connect");
-    stream.set_nodelay(true).expect("TCP_NODELAY");
-    stream
+async fn tcp(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let stream = within("connect", TcpStream::connect(address)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }

@@ -132,7 +132,8 @@ async fn in_every_place(canaries: &mut Canaries, door: &Door, closed: &Door) {
 async fn none_is_told(to_people: bool) {
     let (app, collector) = (Recorder::answering(ANSWER).await, Collector::start().await);
     let log = format!("[log]\nlevel = \"debug\"\nformat = \"json\"\n{}", collector.config(1));
-    let stage = plan().private(app.port()).private(1).config(&log).start();
+    // One core tells of requests in their order, so that with the last all are told.
+    let stage = plan().private(app.port()).private(1).config(&log).config("threads = 1\n").start();
     let (door, closed) = (stage.door(app.port()), stage.door(1));
     if to_people {
         // Of requests; events keep their form until a restart.
