@@ -143,12 +143,17 @@ impl Core {
         }
     }
 
+    /// How long new requests are still served in a drain.
+    pub fn last_request(&self) -> Duration {
+        LAST_REQUEST.min(self.settings.timeouts.drain / 4)
+    }
+
     /// Resolves a moment after the gateway begins to leave, or its memory is short: until then an idle connection is kept,
     /// because the visitor's next request may be on its way. It is answered, and told that the connection closes (RFC 9112 9.6).
     pub async fn leaves(&self) {
         let mut draining = self.draining.clone();
         let _ = draining.wait_for(|draining| *draining || self.limits.sheds()).await;
-        sleep(LAST_REQUEST.min(self.settings.timeouts.drain / 4)).await;
+        sleep(self.last_request()).await;
     }
 
     pub fn is_draining(&self) -> bool {

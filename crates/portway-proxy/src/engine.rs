@@ -379,10 +379,14 @@ async fn accept(seat: Rc<Seat>, core: Rc<Core>, listener: TcpListener, tls: bool
     if seat.handed_on.load(Ordering::Acquire) {
         return;
     }
-    // Whoever got into the backlog is served, so that a restart refuses nobody.
-    while let Ok(Ok((tcp, peer))) = timeout(Duration::from_millis(1), listener.accept()).await {
-        seat.place(&core, tcp, peer, tls);
-    }
+    // Whoever got into the backlog is served, so that a restart refuses nobody; but only for a moment, because under load it is
+    // never empty, and who is let in late is cut when the drain ends.
+    let backlog = async {
+        while let Ok(Ok((tcp, peer))) = timeout(Duration::from_millis(1), listener.accept()).await {
+            seat.place(&core, tcp, peer, tls);
+        }
+    };
+    let _ = timeout(core.last_request(), backlog).await;
 }
 
 /// EMFILE, ENFILE, ENOBUFS, ENOMEM.
