@@ -11,6 +11,7 @@
 
 pub mod client;
 pub mod dns;
+pub mod frames;
 pub mod gateway;
 pub mod message;
 pub mod patience;

@@ -1,45 +1,14 @@
 //! HTTP/2 requests that no library would send, as raw frames: each is refused, and no dev server is asked (R43).
 
+use portway_testkit::frames::{
+    DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame,
+    literal, string,
+};
 use portway_testkit::{Recorder, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::stage::{Door, private};
-
-pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const DATA: u8 = 0;
-pub(crate) const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
-const RST_STREAM: u8 = 3;
-pub(crate) const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-pub(crate) const WINDOW_UPDATE: u8 = 8;
-pub(crate) const END_STREAM: u8 = 1;
-pub(crate) const END_HEADERS: u8 = 4;
-
-pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("a short frame").to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-/// One field as a literal without indexing and without Huffman coding (RFC 7541 6.2.2).
-fn literal(name: &[u8], value: &[u8]) -> Vec<u8> {
-    [&[0][..], &string(name), &string(value)].concat()
-}
-
-fn string(text: &[u8]) -> Vec<u8> {
-    // Lengths past 126 take a second byte (RFC 7541 5.1).
-    match u8::try_from(text.len()) {
-        Ok(length) if length < 127 => [&[length][..], text].concat(),
-        _ => {
-            let rest = text.len() - 127;
-            assert!(rest < 1 << 14, "longer than any case needs");
-            let low = u8::try_from(rest & 0x7f).expect("seven bits");
-            let high = u8::try_from(rest >> 7).expect("seven bits");
-            [&[127, low | 0x80, high][..], text].concat()
-        }
-    }
-}
 
 /// The pseudo-fields and the token of an ordinary request; a case replaces, adds or leaves out some.
 pub(crate) struct Block {

@@ -1,11 +1,12 @@
 //! What happens when memory is short: what is open goes on, nothing new begins, and it ends when there is memory again.
 
+use portway_testkit::frames::{END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, WINDOW_UPDATE, frame};
 use portway_testkit::{Bulk, Client, Echo, WebSocket, WebSocketEcho, eventually_async, within};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::http2_client::Http2;
-use crate::http2_frames::{Block, END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, WINDOW_UPDATE, frame};
+use crate::http2_frames::Block;
 use crate::hub::metric_of;
 use crate::stage::{Door, Stage, plan};
 

@@ -2,10 +2,11 @@
 //!
 //! Each fills a buffer; it knows neither sockets nor time, nor how the server takes it.
 
-use super::wire::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS, Script, WINDOW_UPDATE,
-    literal,
+use portway_testkit::frames::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE, literal,
 };
+
+use super::wire::Script;
 
 /// One attack.
 pub(crate) struct Attack {

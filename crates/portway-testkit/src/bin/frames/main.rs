@@ -15,12 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use attacks::{ATTACKS, Attack, Layer, Pace, Reading};
+use portway_testkit::frames::{ACK, SETTINGS};
 use portway_testkit::{Stream, tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpSocket;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
-use wire::{ACK, SETTINGS, Script, Seen};
+use wire::{Script, Seen};
 
 /// Steps are taken in bursts.
 const TICK: Duration = Duration::from_millis(100);

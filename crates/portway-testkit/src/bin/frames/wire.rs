@@ -4,20 +4,8 @@
 
 use std::collections::BTreeMap;
 
-pub(crate) const DATA: u8 = 0;
-pub(crate) const HEADERS: u8 = 1;
-pub(crate) const PRIORITY: u8 = 2;
-pub(crate) const RST_STREAM: u8 = 3;
-pub(crate) const SETTINGS: u8 = 4;
-pub(crate) const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-pub(crate) const WINDOW_UPDATE: u8 = 8;
-pub(crate) const CONTINUATION: u8 = 9;
-pub(crate) const END_STREAM: u8 = 1;
-pub(crate) const ACK: u8 = 1;
-pub(crate) const END_HEADERS: u8 = 4;
+use portway_testkit::frames::{END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame, string};
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes before a frame's payload.
 const HEAD: usize = 9;
 
@@ -54,11 +42,7 @@ impl Script {
     }
 
     pub(crate) fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let length = u32::try_from(payload.len()).expect("a frame").to_be_bytes();
-        self.out.extend_from_slice(&length[1..]);
-        self.out.extend_from_slice(&[kind, flags]);
-        self.out.extend_from_slice(&stream.to_be_bytes());
-        self.out.extend_from_slice(payload);
+        self.out.extend(frame(kind, flags, stream, payload));
         self.frames += 1;
     }
 
@@ -82,25 +66,6 @@ impl Script {
         let method = if flags & END_STREAM == 0 { 0x83 } else { 0x82 };
         let block = [&[method, 0x87, 4][..], &string(path), &[1], &string(self.host.as_bytes()), more].concat();
         self.frame(HEADERS, flags, self.stream, &block);
-    }
-}
-
-/// One field as a literal without indexing and without Huffman coding (RFC 7541 6.2.2).
-pub(crate) fn literal(name: &[u8], value: &[u8]) -> Vec<u8> {
-    [&[0][..], &string(name), &string(value)].concat()
-}
-
-fn string(text: &[u8]) -> Vec<u8> {
-    match u8::try_from(text.len()) {
-        Ok(length) if length < 127 => [&[length][..], text].concat(),
-        // Longer ones take more bytes (RFC 7541 5.1).
-        _ => {
-            let rest = text.len() - 127;
-            assert!(rest < 1 << 14, "longer than any attack needs");
-            let low = u8::try_from(rest & 0x7f).expect("seven bits");
-            let high = u8::try_from(rest >> 7).expect("seven bits");
-            [&[127, low | 0x80, high][..], text].concat()
-        }
     }
 }
 
