@@ -62,36 +62,69 @@ async fn visit(door: &Door) -> std::io::Result<u16> {
     Ok(client.response("GET").await?.status())
 }
 
+/// A gateway with streams that are open, while another takes its place.
+pub(crate) struct World {
+    pub(crate) gateway: Gateway,
+    /// A port that anybody may ask, and the WebSocket's.
+    pub(crate) door: Door,
+    pub(crate) tunnel: Door,
+    pub(crate) streams: Streams,
+    pub(crate) servers: (Echo, WebSocketEcho, Recorder),
+}
+
+/// A WebSocket, and a download that waits.
+pub(crate) struct Streams {
+    socket: WebSocket,
+    download: Client,
+    gate: Gate,
+}
+
+impl World {
+    pub(crate) async fn open() -> Self {
+        let gate = Gate::new();
+        let slow = Recorder::start(vec![
+            Step::ReadHead,
+            Step::write("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nfirst "),
+            Step::Wait(gate.clone()),
+            Step::write("second"),
+        ])
+        .await;
+        let (echo, sockets) = (Echo::start().await, WebSocketEcho::start().await);
+        let stage = plan()
+            .public(echo.port())
+            .public(slow.port())
+            .private(sockets.port())
+            .with(|builder| unlimited(builder).env("PORTWAY_LIMITS_DRAIN", "10m"))
+            .start();
+        let (door, late, tunnel) = (stage.door(echo.port()), stage.door(slow.port()), stage.door(sockets.port()));
+        let socket = WebSocket::open(tunnel.connect().await, &tunnel.host, "/", &tunnel.auth).await.expect("a 101");
+        let mut download = late.connect().await;
+        download.send(late.head("GET /", "")).await;
+        download.read_until(b"first ").await;
+        let streams = Streams { socket, download, gate };
+        Self { gateway: stage.gateway, door, tunnel, streams, servers: (echo, sockets, slow) }
+    }
+}
+
+impl Streams {
+    /// They are served on.
+    pub(crate) async fn live_on(&mut self) {
+        self.socket.send_text("still here").await;
+        assert_eq!(self.socket.next_text().await, "still here");
+        self.gate.open();
+        self.download.read_until(b"second").await;
+    }
+}
+
 fn is_draining(gateway: &Gateway) {
     gateway.wait_for_log("the old one to drain", |line| line["event"] == "draining" && line["why"] == "handover");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_refuses_no_connection_and_streams_live_on() {
-    let gate = Gate::new();
-    let slow = Recorder::start(vec![
-        Step::ReadHead,
-        Step::write("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nfirst "),
-        Step::Wait(gate.clone()),
-        Step::write("second"),
-    ])
-    .await;
-    let (echo, sockets) = (Echo::start().await, WebSocketEcho::start().await);
-    let stage = plan()
-        .public(echo.port())
-        .public(slow.port())
-        .private(sockets.port())
-        .with(|builder| unlimited(builder).env("PORTWAY_LIMITS_DRAIN", "10m"))
-        .start();
-    let (door, late, tunnel) = (stage.door(echo.port()), stage.door(slow.port()), stage.door(sockets.port()));
-    let mut socket = WebSocket::open(tunnel.connect().await, &tunnel.host, "/", &tunnel.auth).await.expect("a 101");
-    let mut download = late.connect().await;
-    download.send(late.head("GET /", "")).await;
-    download.read_until(b"first ").await;
-
+    let World { gateway: first, door, mut streams, servers: _servers, .. } = World::open().await;
     let load = Load::start(&door);
     load.goes_on(50);
-    let first = stage.gateway;
     let second = first.again().arg("--take-over").start();
     let said = second.wait_for_log("where it came from", |line| line["event"] == "took-over");
     assert_eq!(said["from"], first.pid());
@@ -100,17 +133,14 @@ async fn an_upgrade_refuses_no_connection_and_streams_live_on() {
     load.goes_on(50);
 
     // What was open is served by the old one, and commands ask the new one.
-    socket.send_text("still here").await;
-    assert_eq!(socket.next_text().await, "still here");
-    gate.open();
-    download.read_until(b"second").await;
+    streams.live_on().await;
     let health = second.run(&["health", "--json"]);
     assert!(health.contains(&second.ops().to_string()), "{health}");
     let ready = "GET /readyz HTTP/1.1\r\nHost: ops\r\nConnection: close\r\n\r\n";
     for _ in 0..20 {
         assert_eq!(Client::connect(second.ops()).await.round_trip("GET", ready).await.status(), 200);
     }
-    drop((socket, download));
+    drop(streams);
     ended(first);
 
     // Once more, and from the one that took over itself.

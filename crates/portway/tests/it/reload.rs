@@ -2,15 +2,12 @@
 
 use std::path::PathBuf;
 
-use portway_testkit::upstream::Gate;
-use portway_testkit::{
-    Client, Echo, Gateway, Recorder, Step, TestCa, WebSocket, WebSocketEcho, eventually, eventually_async,
-};
+use portway_testkit::{Client, Echo, Gateway, TestCa, eventually, eventually_async};
 use serde_json::Value;
 
-use crate::handover::{Load, unlimited};
+use crate::handover::{Load, World, unlimited};
 use crate::hub::metric_of;
-use crate::stage::{Stage, over_tls, plan};
+use crate::stage::{over_tls, plan};
 
 const READY: &str = "GET /readyz HTTP/1.1\r\nHost: ops\r\n\r\n";
 
@@ -39,27 +36,7 @@ async fn count(gateway: &Gateway, result: &str) -> Option<f64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_is_in_use_without_a_failed_request_and_streams_live_on() {
-    let gate = Gate::new();
-    let slow = Recorder::start(vec![
-        Step::ReadHead,
-        Step::write("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nfirst "),
-        Step::Wait(gate.clone()),
-        Step::write("second"),
-    ])
-    .await;
-    let (echo, sockets) = (Echo::start().await, WebSocketEcho::start().await);
-    let stage = plan()
-        .public(echo.port())
-        .public(slow.port())
-        .private(sockets.port())
-        .with(|builder| unlimited(builder).env("PORTWAY_LIMITS_DRAIN", "10m"))
-        .start();
-    let (door, late, tunnel) = (stage.door(echo.port()), stage.door(slow.port()), stage.door(sockets.port()));
-    let mut socket = WebSocket::open(tunnel.connect().await, &tunnel.host, "/", &tunnel.auth).await.expect("a 101");
-    let mut download = late.connect().await;
-    download.send(late.head("GET /", "")).await;
-    download.read_until(b"first ").await;
-    let Stage { gateway, .. } = stage;
+    let World { gateway, door, tunnel, mut streams, servers: (_echo, sockets, _slow) } = World::open().await;
     let mut probe = Client::connect(gateway.ops()).await;
     assert_eq!(probe.round_trip("GET", READY).await.status(), 200);
 
@@ -73,13 +50,10 @@ async fn a_change_is_in_use_without_a_failed_request_and_streams_live_on() {
     // What is asked for now is judged by the new one, and what was open lives on under the old one.
     let refused = tunnel.connect().await.round_trip("GET", tunnel.head("GET /", "")).await;
     assert_eq!(refused.status(), 404);
-    socket.send_text("still here").await;
-    assert_eq!(socket.next_text().await, "still here");
-    gate.open();
-    download.read_until(b"second").await;
+    streams.live_on().await;
     assert_eq!(probe.round_trip("GET", READY).await.status(), 200, "a probe was told of the old one");
     assert!(events(&gateway, "drained").is_empty(), "it did not wait for what was open");
-    drop((socket, download));
+    drop(streams);
     gateway.wait_for_log("the old one's end", |line| line["event"] == "drained" && line["why"] == "reload");
 
     // The signal, though nothing has changed; and again, while nobody waits for the first.
