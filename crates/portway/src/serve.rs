@@ -20,6 +20,7 @@ mod reload;
 mod resolver;
 mod sharing;
 mod traces;
+mod watched;
 mod welcome;
 
 use std::future::pending;

@@ -4,24 +4,16 @@
 //! certificates need not know of the gateway. It knows nothing of handshakes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use portway_core::host::Names;
 use portway_proxy::http::edge::Tls;
 use portway_proxy::tls::{CertificateError, CertificateFiles, Certificates, server_config};
-use sha2::{Digest as _, Sha256};
-use tokio::time::{MissedTickBehavior, interval};
 
+use super::watched::Watched;
 use crate::commands::check::check_certificates;
 use crate::config::settings::Tls as Configured;
 use crate::output::Failure;
-
-/// How often the files are looked at. Two looks that agree have to follow a change, so it is shown within two of these.
-const LOOK: Duration = Duration::from_millis(500);
-
-/// What tells one content of all files from another.
-type Content = [u8; 32];
 
 /// The files, and what they hold.
 #[derive(Debug)]
@@ -29,8 +21,7 @@ pub(super) struct Identity {
     configured: Configured,
     names: Names,
     shown: Arc<ArcSwap<Tls>>,
-    /// What `shown` was made of.
-    made_of: Option<Content>,
+    files: Watched,
 }
 
 impl Identity {
@@ -46,7 +37,7 @@ impl Identity {
         }
         let files = files(tls);
         // Looked at before they are read: a change in between is then seen as one.
-        let made_of = content(&files);
+        let watched = Watched::new(files.iter().flat_map(|pair| [pair.cert.clone(), pair.key.clone()]).collect());
         let shown = read(&files).map_err(|error| {
             Failure::failed(error.to_string()).hint("look at [[tls.certificates]] in the configuration")
         })?;
@@ -54,7 +45,7 @@ impl Identity {
             configured: tls.clone(),
             names: names.clone(),
             shown: Arc::new(ArcSwap::from_pointee(shown)),
-            made_of,
+            files: watched,
         })
     }
 
@@ -65,23 +56,11 @@ impl Identity {
 
     /// Shows what the files hold, whenever that has changed. Connections that are open stay as they are.
     pub(super) async fn follow(mut self) {
-        let mut look = interval(LOOK);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut before, files) = (self.made_of, files(&self.configured));
         count("loaded", 0);
         count("failed", 0);
         loop {
-            look.tick().await;
-            let looked_at = files.clone();
-            // Not on the control runtime: a folder may be on another machine.
-            let Ok(now) = tokio::task::spawn_blocking(move || content(&looked_at)).await else { return };
-            let settled = now.is_some() && now == before;
-            before = now;
-            if !settled || now == self.made_of {
-                continue;
-            }
-            self.made_of = now;
-            self.show(files.clone()).await;
+            self.files.changed().await;
+            self.show(files(&self.configured)).await;
         }
     }
 
@@ -116,15 +95,6 @@ fn count(result: &'static str, times: u64) {
 
 fn files(tls: &Configured) -> Vec<CertificateFiles> {
     tls.certificates.iter().map(|pair| CertificateFiles { cert: pair.cert.clone(), key: pair.key.clone() }).collect()
-}
-
-/// What all files hold together; nothing where one cannot be read, as between two steps of a renewal.
-fn content(files: &[CertificateFiles]) -> Option<Content> {
-    let mut sum = Sha256::new();
-    for path in files.iter().flat_map(|pair| [&pair.cert, &pair.key]) {
-        sum.update(Sha256::digest(std::fs::read(path).ok()?));
-    }
-    Some(sum.finalize().into())
 }
 
 fn read(files: &[CertificateFiles]) -> Result<Tls, CertificateError> {
