@@ -16,7 +16,7 @@ const BOUNDS: [u64; 15] = [
     10_000_000, 30_000_000, 60_000_000,
 ];
 /// Classes of status, by their first digit.
-const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+pub(crate) const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// A handle on the histogram; clones count into the same.
 #[derive(Clone, Debug, Default)]

@@ -17,7 +17,7 @@ use portway_http1::RequestHead;
 use crate::control::Control;
 use crate::core::Visit;
 use crate::date::date_time;
-use crate::durations::Durations;
+use crate::durations::{CLASSES, Durations};
 use crate::json::escape_into;
 use crate::span::{Context, Span};
 use crate::trace::Traces;
@@ -85,7 +85,7 @@ pub struct Ledger {
     durations: Durations,
     /// The last second formatted, because formatting a date costs more than a line.
     second: RefCell<(u64, String)>,
-    requests: [Counter; 6],
+    requests: [Counter; CLASSES.len()],
     bytes_in: Counter,
     bytes_out: Counter,
     dropped: Counter,
@@ -115,7 +115,7 @@ impl Ledger {
             lost_spans: counter!("portway_spans_total", "result" => "dropped"),
             durations,
             second: RefCell::default(),
-            requests: [class("none"), class("1xx"), class("2xx"), class("3xx"), class("4xx"), class("5xx")],
+            requests: CLASSES.map(class),
             bytes_in: counter!("portway_request_body_bytes_total"),
             bytes_out: counter!("portway_response_body_bytes_total"),
             dropped: counter!("portway_log_lines_dropped_total"),
